@@ -1,0 +1,98 @@
+//! Time as Tidings knows it: the database's clock, carried between readings by this process's monotonic one.
+//!
+//! Several processes on several hosts must agree on due times and leases, so they all follow the database's clock. A
+//! step of a host's wall clock then changes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A shared clock; clones tell the same time.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Reading>);
+
+#[derive(Debug)]
+struct Reading {
+    origin: Instant,
+    /// Microseconds since 1970 at `origin`.
+    micros_at_origin: AtomicI64,
+    /// A steered clock stands still and ignores the database's.
+    steered: bool,
+}
+
+impl Clock {
+    /// A clock that starts at `now` and runs; [`Clock::follow`] corrects it.
+    #[must_use]
+    pub fn running(now: DateTime<Utc>) -> Self {
+        Self::starting(now, false)
+    }
+
+    /// A clock that moves only by [`Clock::advance`], for tests.
+    #[must_use]
+    pub fn steered(now: DateTime<Utc>) -> Self {
+        Self::starting(now, true)
+    }
+
+    fn starting(now: DateTime<Utc>, steered: bool) -> Self {
+        Self(Arc::new(Reading {
+            origin: Instant::now(),
+            micros_at_origin: AtomicI64::new(now.timestamp_micros()),
+            steered,
+        }))
+    }
+
+    /// The time, to the microsecond (the database's resolution).
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        let micros = self.0.micros_at_origin.load(Ordering::Relaxed) + self.micros_since_origin();
+        DateTime::from_timestamp_micros(micros).unwrap_or_default()
+    }
+
+    /// Takes over what the database's clock said just now.
+    pub fn follow(&self, database_now: DateTime<Utc>) {
+        if !self.0.steered {
+            let at_origin = database_now.timestamp_micros() - self.micros_since_origin();
+            self.0.micros_at_origin.store(at_origin, Ordering::Relaxed);
+        }
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.0.micros_at_origin.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn micros_since_origin(&self) -> i64 {
+        if self.0.steered { 0 } else { i64::try_from(self.0.origin.elapsed().as_micros()).unwrap_or(i64::MAX) }
+    }
+}
+
+/// `time` later by `by`; saturates at the end of time.
+#[must_use]
+pub fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(by).ok().and_then(|by| time.checked_add_signed(by)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steered_clock_moves_only_when_told() {
+        let clock = Clock::steered(DateTime::UNIX_EPOCH);
+        clock.follow(DateTime::<Utc>::MAX_UTC);
+        assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.now().timestamp(), 5);
+    }
+
+    #[test]
+    fn a_running_clock_follows_the_databases() {
+        let clock = Clock::running(DateTime::UNIX_EPOCH);
+        let day = later(DateTime::UNIX_EPOCH, Duration::from_hours(24));
+        clock.follow(day);
+        assert!(clock.now() >= day && clock.now() < later(day, Duration::from_secs(5)));
+    }
+}

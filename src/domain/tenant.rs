@@ -1,0 +1,87 @@
+//! Tenants, their keys and what a key may do.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{KeyId, TenantId};
+
+/// What a tenant's traffic is: real, or for trying things out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// Real traffic: webhooks must be HTTPS.
+    Live,
+    /// For development: webhooks may be plain HTTP.
+    Sandbox,
+}
+
+impl Environment {
+    /// The word in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Sandbox => "sandbox",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Live, Self::Sandbox].into_iter().find(|environment| environment.as_str() == text)
+    }
+}
+
+/// What a key of a tenant may do. Every role may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Registers and changes webhooks.
+    Manager,
+    /// Reports events.
+    Producer,
+    /// Resends and gives up deliveries.
+    Operator,
+    /// Reads.
+    Viewer,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Manager, Self::Producer, Self::Operator, Self::Viewer];
+
+    /// The word in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Producer => "producer",
+            Self::Operator => "operator",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// Who a request's key speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A platform key: manages tenants and keys, and acts for any tenant that the request names.
+    Platform {
+        /// The key, or `None` for the one from the configuration.
+        key: Option<KeyId>,
+    },
+    /// A key of one tenant.
+    Tenant {
+        /// The key.
+        key: KeyId,
+        /// The tenant it is bound to.
+        tenant: TenantId,
+        /// What it may do.
+        roles: Vec<Role>,
+    },
+}

@@ -1,0 +1,3 @@
+//! Tidings
+
+pub mod domain;
