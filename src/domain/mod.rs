@@ -14,6 +14,7 @@ pub mod clock;
 pub mod delivery;
 pub mod event;
 pub mod ids;
+pub mod lease;
 pub mod outcome;
 pub mod retry;
 pub mod secret;

@@ -1,0 +1,55 @@
+-- The SQL way to report an event, inside the producer's own transaction: it is accepted if and only if that commits.
+CREATE FUNCTION tidings.enqueue(
+    tenant text, type text, data json, idempotency_key text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL
+) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- The producer's transaction may be long: what counts is when the event was reported, not when that began.
+    at CONSTANT timestamptz := clock_timestamp();
+    tenant_id CONSTANT uuid := tidings.parse_id('ten_', tenant);
+    event_id CONSTANT uuid := tidings.new_event_id(at);
+    first_use record;
+BEGIN
+    IF type IS NULL OR type !~ '^[A-Za-z0-9_.:-]{1,128}$' THEN
+        RAISE EXCEPTION 'type % is not an event type: 1 to 128 of A-Z a-z 0-9 _ . : -', quote_nullable(type)
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF data IS NULL OR octet_length(data::text) > 1048576 THEN
+        RAISE EXCEPTION 'data must be a JSON value of at most 1 MiB; for JSON''s own null write ''null''::json'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF idempotency_key !~ '^[\x21-\x7e]{1,255}$' THEN
+        RAISE EXCEPTION 'idempotency_key must be 1 to 255 visible ASCII characters' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF NOT EXISTS (SELECT FROM tidings.tenants WHERE id = tenant_id AND deleted_at IS NULL) THEN
+        RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    SELECT accepted.existing, accepted.same_content INTO first_use
+    FROM tidings.accept(ARRAY[tenant_id], ARRAY[event_id], ARRAY[type], ARRAY[occurred_at], ARRAY[convert_to(data::text, 'UTF8')],
+                        ARRAY[idempotency_key], at, NULL, '{}') AS accepted
+    WHERE accepted.existing IS NOT NULL;
+    IF first_use.same_content THEN
+        RETURN 'evt_' || tidings.ulid_text(first_use.existing);
+    ELSIF first_use.existing IS NOT NULL THEN
+        RAISE EXCEPTION 'idempotency_key % was used in the last 24 hours for other content (evt_%)',
+            quote_literal(idempotency_key), tidings.ulid_text(first_use.existing) USING ERRCODE = 'unique_violation';
+    END IF;
+    RETURN 'evt_' || tidings.ulid_text(event_id);
+END
+$$;
+REVOKE ALL ON FUNCTION tidings.enqueue(text, text, json, text, timestamptz) FROM PUBLIC;
+
+-- The role for producers may enqueue and nothing else. Roles belong to the whole server, so another database may have made it.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tidings_producer') THEN
+        CREATE ROLE tidings_producer NOLOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    NULL;
+END
+$$;
+GRANT USAGE ON SCHEMA tidings TO tidings_producer;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA tidings FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tidings.enqueue(text, text, json, text, timestamptz) TO tidings_producer;

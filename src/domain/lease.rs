@@ -1,0 +1,48 @@
+//! Leases: the right to settle one attempt.
+//!
+//! A dispatching process renews one lease for itself in the database; each delivery it claimed names it as holder. While the
+//! process renews, no other may touch those deliveries; when it stops, they are up for claiming again. An attempt's number
+//! grows with each claim, so holder and number together tell a lease from any later one.
+
+use std::sync::Arc;
+
+use super::event::Event;
+use super::ids::{DeliveryId, TenantId, WebhookId};
+
+/// A dispatching process, as the database numbers it. A process whose lease ran out comes back under another number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DispatcherId(pub i32);
+
+/// A dialect as it was at one time; deliveries keep the one they were accepted under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DialectRevision(pub i32);
+
+/// A claimed delivery: whoever has this value may make one attempt and settle it. There is no other way to get one
+/// than from the store, and settling consumes it.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// Where it goes.
+    pub webhook_id: WebhookId,
+    /// How it is written.
+    pub dialect: DialectRevision,
+    /// Who may settle it.
+    pub holder: DispatcherId,
+    /// The attempt's number, from 1 over the delivery's whole life.
+    pub attempt: u16,
+    /// Attempts made before the last resend.
+    pub attempts_before: u16,
+    /// What is delivered.
+    pub event: Arc<Event>,
+}
+
+impl Claimed {
+    /// The attempt's number since the delivery was accepted or last resent: the one that the retry schedule counts.
+    #[must_use]
+    pub const fn scheduled_attempt(&self) -> u16 {
+        self.attempt.saturating_sub(self.attempts_before)
+    }
+}

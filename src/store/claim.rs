@@ -1,0 +1,134 @@
+//! Claim: which webhooks have something due, and taking the lease on some of it. A webhook's due deliveries are its lane.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::{Store, StoreError};
+use crate::domain::event::Event;
+use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
+use crate::domain::lease::{Claimed, DialectRevision, DispatcherId};
+
+/// A webhook with something due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueLane {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The webhook.
+    pub webhook_id: WebhookId,
+}
+
+/// How much to claim from one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneQuota {
+    /// The lane.
+    pub lane: DueLane,
+    /// At most this many deliveries.
+    pub quota: u16,
+}
+
+impl Store {
+    /// The webhooks that have a delivery due and may be sent to, found by skipping from lane to lane: the cost grows with
+    /// the lanes, not with what lies in them.
+    pub async fn due_lanes(&self, now: DateTime<Utc>) -> Result<Vec<DueLane>, StoreError> {
+        let lanes = sqlx::query_as!(
+            DueLane,
+            r#"WITH RECURSIVE lane AS (
+                   (SELECT tenant_id, webhook_id, due_at FROM tidings.outbox
+                    WHERE holder IS NULL ORDER BY webhook_id, due_at LIMIT 1)
+                   UNION ALL
+                   SELECT next.* FROM lane CROSS JOIN LATERAL (
+                       SELECT tenant_id, webhook_id, due_at FROM tidings.outbox
+                       WHERE holder IS NULL AND webhook_id > lane.webhook_id ORDER BY webhook_id, due_at LIMIT 1
+                   ) AS next
+               )
+               SELECT lane.tenant_id AS "tenant_id!: TenantId", lane.webhook_id AS "webhook_id!: WebhookId"
+               FROM lane JOIN tidings.webhooks AS w ON w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id
+               WHERE lane.due_at <= $1 AND w.state = 'active' AND w.deleted_at IS NULL
+                 AND (w.parked_until IS NULL OR w.parked_until <= $1)"#,
+            now,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        Ok(lanes)
+    }
+
+    /// Leases due deliveries of these lanes to a dispatcher, the longest due of each lane first, and counts an attempt
+    /// for each. Rows that another dispatcher is claiming are passed over.
+    pub async fn claim(
+        &self,
+        quotas: &[LaneQuota],
+        dispatcher: DispatcherId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let tenants: Vec<_> = quotas.iter().map(|quota| quota.lane.tenant_id).collect();
+        let webhooks: Vec<_> = quotas.iter().map(|quota| quota.lane.webhook_id).collect();
+        let limits: Vec<_> = quotas.iter().map(|quota| i32::from(quota.quota)).collect();
+        let rows = sqlx::query!(
+            r#"WITH claimed AS (
+                   UPDATE tidings.outbox AS o SET holder = $4, attempts = o.attempts + 1
+                   WHERE o.ctid = ANY (ARRAY(
+                       SELECT due.ctid FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS lane (tenant_id, webhook_id, quota)
+                       JOIN tidings.webhooks AS w ON w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id
+                       CROSS JOIN LATERAL (
+                           SELECT ctid FROM tidings.outbox AS row
+                           WHERE row.webhook_id = lane.webhook_id AND row.holder IS NULL AND row.due_at <= $5
+                           ORDER BY row.due_at LIMIT lane.quota FOR UPDATE SKIP LOCKED
+                       ) AS due
+                       WHERE w.state = 'active' AND w.deleted_at IS NULL AND (w.parked_until IS NULL OR w.parked_until <= $5)
+                   ))
+                   RETURNING o.tenant_id, o.id, o.webhook_id, o.dialect_revision, o.attempts, o.attempts_before
+               )
+               SELECT c.tenant_id AS "tenant_id: TenantId", c.id AS "id: DeliveryId", c.webhook_id AS "webhook_id: WebhookId",
+                      c.dialect_revision, c.attempts, c.attempts_before,
+                      e.id AS "event_id: EventId", e.type AS event_type, e.occurred_at, e.data
+               FROM claimed AS c
+               JOIN tidings.events AS e ON e.tenant_id = c.tenant_id AND e.id = tidings.event_of(c.id)"#,
+            &tenants as _,
+            &webhooks as _,
+            &limits as _,
+            dispatcher.0,
+            now,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        let claimed = rows.into_iter().map(|row| Claimed {
+            tenant_id: row.tenant_id,
+            delivery_id: row.id,
+            webhook_id: row.webhook_id,
+            dialect: DialectRevision(row.dialect_revision),
+            holder: dispatcher,
+            attempt: row.attempts.cast_unsigned(),
+            attempts_before: row.attempts_before.cast_unsigned(),
+            event: Arc::new(Event {
+                tenant_id: row.tenant_id,
+                id: row.event_id,
+                event_type: row.event_type,
+                occurred_at: row.occurred_at,
+                data: Bytes::from(row.data),
+            }),
+        });
+        Ok(claimed.collect())
+    }
+
+    /// Gives leases back unused: the deliveries are due as before, and the attempt does not count.
+    pub async fn release(&self, claimed: &[Claimed]) -> Result<(), StoreError> {
+        let tenants: Vec<_> = claimed.iter().map(|one| one.tenant_id).collect();
+        let ids: Vec<_> = claimed.iter().map(|one| one.delivery_id).collect();
+        let attempts: Vec<_> = claimed.iter().map(|one| one.attempt.cast_signed()).collect();
+        let holders: Vec<_> = claimed.iter().map(|one| one.holder.0).collect();
+        sqlx::query!(
+            "UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1
+             FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)
+             WHERE o.tenant_id = lease.tenant_id AND o.id = lease.id AND o.attempts = lease.attempt AND o.holder = lease.holder",
+            &tenants as _,
+            &ids as _,
+            &attempts as _,
+            &holders as _,
+        )
+        .execute(&self.hot)
+        .await?;
+        Ok(())
+    }
+}

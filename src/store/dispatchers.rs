@@ -1,0 +1,129 @@
+//! Dispatchers: each process's own lease, what became of those that stopped renewing, and the news of changed webhooks.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{Store, StoreError};
+use crate::domain::clock::later;
+use crate::domain::ids::WebhookId;
+use crate::domain::lease::DispatcherId;
+
+/// What a dispatcher has seen of the database; only compared there.
+pub type Snapshot = String;
+
+/// What is new since the last look.
+#[derive(Debug)]
+pub struct News {
+    /// The database's clock.
+    pub database_now: DateTime<Utc>,
+    /// What this look has seen.
+    pub snapshot: Snapshot,
+    /// Webhooks that were changed, deleted or given other secrets since.
+    pub changed: Vec<WebhookId>,
+}
+
+impl Store {
+    /// The database's clock.
+    pub async fn database_now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool).await?)
+    }
+
+    /// Enlists a process and gives it its first lease.
+    pub async fn enlist(&self, now: DateTime<Utc>, lease: Duration) -> Result<DispatcherId, StoreError> {
+        let id = sqlx::query_scalar!(
+            "INSERT INTO tidings.dispatchers (lease_until) VALUES ($1) RETURNING id",
+            later(now, lease),
+        )
+        .fetch_one(&self.hot)
+        .await?;
+        Ok(DispatcherId(id))
+    }
+
+    /// Renews a process's lease. `false` means that it ran out and others may have taken its deliveries.
+    pub async fn renew(&self, id: DispatcherId, now: DateTime<Utc>, lease: Duration) -> Result<bool, StoreError> {
+        let renewed = sqlx::query!(
+            "UPDATE tidings.dispatchers SET lease_until = $2 WHERE id = $1 AND lease_until > $3",
+            id.0,
+            later(now, lease),
+            now,
+        )
+        .execute(&self.hot)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// What changed since a snapshot (everything, without one).
+    pub async fn news(&self, since: Option<&Snapshot>) -> Result<News, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT clock_timestamp() AS "now!", pg_current_snapshot()::text AS "snapshot!",
+                      ARRAY(SELECT w.id FROM tidings.webhooks AS w
+                            WHERE w.changed >= pg_snapshot_xmin($1::text::pg_snapshot)
+                              AND NOT pg_visible_in_snapshot(w.changed, $1::text::pg_snapshot)) AS "changed!: Vec<WebhookId>""#,
+            since,
+        )
+        .fetch_one(&self.hot)
+        .await?;
+        Ok(News { database_now: row.now, snapshot: row.snapshot, changed: row.changed })
+    }
+
+    /// Says that every change in a snapshot is in force in this process.
+    pub async fn caught_up(&self, id: DispatcherId, snapshot: &Snapshot) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE tidings.dispatchers SET caught_up = $2::text::pg_snapshot WHERE id = $1", id.0, snapshot,)
+            .execute(&self.hot)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether every dispatcher that is alive has taken over the last change of a webhook.
+    pub async fn change_in_force(&self, webhook_id: WebhookId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let waiting = sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT FROM tidings.dispatchers AS d, tidings.webhooks AS w
+                   WHERE w.id = $1 AND d.lease_until > $2 AND NOT pg_visible_in_snapshot(w.changed, d.caught_up)
+               ) AS "waiting!""#,
+            webhook_id as WebhookId,
+            now,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(!waiting)
+    }
+
+    /// Frees the deliveries of dispatchers whose lease ran out, and of such as are no longer known; returns how many.
+    ///
+    /// A dispatcher is forgotten only after a grace time, so that a statement of it that was under way is seen too.
+    pub async fn rescue(&self, now: DateTime<Utc>, grace: Duration) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let freed = sqlx::query!(
+            "UPDATE tidings.outbox AS o SET holder = NULL
+             WHERE o.holder IS NOT NULL
+               AND o.holder NOT IN (SELECT id FROM tidings.dispatchers WHERE lease_until > $1)",
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!("DELETE FROM tidings.dispatchers WHERE lease_until <= $1", now - grace)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(freed.rows_affected())
+    }
+
+    /// Whether any dispatcher's lease ran out, which is when [`Store::rescue`] is worth its cost.
+    pub async fn any_lapsed(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let lapsed = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM tidings.dispatchers WHERE lease_until <= $1) AS "lapsed!""#,
+            now,
+        )
+        .fetch_one(&self.hot)
+        .await?;
+        Ok(lapsed)
+    }
+
+    /// Strikes a process off the list, after it released what it held.
+    pub async fn discharge(&self, id: DispatcherId) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM tidings.dispatchers WHERE id = $1", id.0).execute(&self.hot).await?;
+        Ok(())
+    }
+}

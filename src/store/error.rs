@@ -1,0 +1,63 @@
+//! What can go wrong with the database, as the rooms above tell it apart.
+
+/// A failed statement.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is shutting down, or has no room. Nothing was stored; the same call may work later.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A constraint forbids it; its name says which.
+    #[error("the database refused it: {constraint}")]
+    Constraint {
+        /// The constraint's name.
+        constraint: String,
+        /// The whole error.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The schema is older than this program.
+    #[error("the database's schema is not this version's: {0}; run `tidings migrate`")]
+    Schema(String),
+    /// Anything else: a defect of Tidings or of the database.
+    #[error("a database statement failed")]
+    Failed(#[source] sqlx::Error),
+}
+
+/// SQLSTATE classes that mean "not now": connection exception, insufficient resources, operator intervention, system error,
+/// and transaction rollback (serialization, deadlock).
+const PASSING_CLASSES: [&str; 5] = ["08", "53", "57", "58", "40"];
+
+/// The server is in recovery after a failover and takes no writes.
+const READ_ONLY: &str = "25006";
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => {
+                if let Some(constraint) = database.constraint() {
+                    return Self::Constraint { constraint: constraint.to_owned(), source: error };
+                }
+                let code = database.code().unwrap_or_default();
+                if code == READ_ONLY || PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
+                    return Self::Unavailable(error);
+                }
+                Self::Failed(error)
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Protocol(_) => Self::Unavailable(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the same call may work later, without anything being changed.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,21 @@
+//! Postgres: the only room that names sqlx. One noun a file, one statement a function.
+//!
+//! **Invariants**
+//! - Every statement is checked against the schema when it is compiled (`.sqlx` holds the result).
+//! - A statement on the hot path works on many rows at once, and none holds a transaction open while anything else happens.
+//! - `tenant_id` is part of every key and every query.
+//! - Time is a parameter, from [`Clock`](crate::domain::clock::Clock), which follows the database's own clock.
+//!
+//! **To add** a table: a migration, a file here named after its noun, and a comment above each column.
+
+pub mod accept;
+pub mod claim;
+pub mod dialects;
+pub mod dispatchers;
+mod error;
+mod ids;
+mod pool;
+pub mod settle;
+
+pub use error::StoreError;
+pub use pool::{Config, Store};

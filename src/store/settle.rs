@@ -1,0 +1,179 @@
+//! Settle: the results of many attempts in one transaction, each only if its lease is still held.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{Store, StoreError};
+use crate::domain::attempt::Attempt;
+use crate::domain::delivery::DeadReason;
+use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::lease::Claimed;
+use crate::domain::retry::{Verdict, WebhookEffect};
+
+/// A claimed delivery with what came of it.
+#[derive(Debug)]
+pub struct Settlement {
+    /// The lease.
+    pub claimed: Claimed,
+    /// What was sent and answered; `None` where nothing could be sent.
+    pub attempt: Option<Attempt>,
+    /// What becomes of the delivery.
+    pub verdict: Verdict,
+    /// What becomes of its webhook.
+    pub effect: Option<WebhookEffect>,
+    /// More about a reason to give up, for people.
+    pub detail: Option<String>,
+}
+
+/// The columns of a batch, side by side as the statement takes them.
+#[derive(Default)]
+struct Columns<'a> {
+    tenants: Vec<TenantId>,
+    deliveries: Vec<DeliveryId>,
+    numbers: Vec<i16>,
+    holders: Vec<i32>,
+    verdicts: Vec<&'static str>,
+    due: Vec<Option<DateTime<Utc>>>,
+    reasons: Vec<Option<&'static str>>,
+    details: Vec<Option<&'a str>>,
+    started: Vec<Option<DateTime<Utc>>>,
+    durations: Vec<i32>,
+    revisions: Vec<i32>,
+    outcomes: Vec<Option<&'static str>>,
+    statuses: Vec<Option<i16>>,
+    headers: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, settlement: &'a Settlement) {
+        let claimed = &settlement.claimed;
+        self.tenants.push(claimed.tenant_id);
+        self.deliveries.push(claimed.delivery_id);
+        self.numbers.push(claimed.attempt.cast_signed());
+        self.holders.push(claimed.holder.0);
+        let (verdict, due, reason) = words(settlement.verdict);
+        self.verdicts.push(verdict);
+        self.due.push(due);
+        self.reasons.push(reason.map(DeadReason::as_str));
+        self.details.push(settlement.detail.as_deref());
+        let attempt = settlement.attempt.as_ref();
+        let outcome = attempt.map(|attempt| &attempt.outcome);
+        let answer = outcome.and_then(|outcome| outcome.answer.as_ref());
+        self.started.push(attempt.map(|attempt| attempt.started_at));
+        let micros = outcome.map_or(0, |outcome| outcome.duration.as_micros());
+        self.durations.push(i32::try_from(micros).unwrap_or(i32::MAX));
+        self.revisions.push(attempt.map_or(0, |attempt| attempt.webhook_revision));
+        self.outcomes.push(outcome.map(|outcome| outcome.class.as_str()));
+        self.statuses.push(answer.map(|answer| answer.status.cast_signed()));
+        self.headers.push(answer.map(|answer| answer.headers.as_str()).filter(|headers| !headers.is_empty()));
+        self.bodies.push(answer.map(|answer| &*answer.body).filter(|body| !body.is_empty()));
+    }
+}
+
+const fn words(verdict: Verdict) -> (&'static str, Option<DateTime<Utc>>, Option<DeadReason>) {
+    match verdict {
+        Verdict::Delivered => ("delivered", None, None),
+        Verdict::RetryAt(due) => ("retry", Some(due), None),
+        Verdict::Dead(reason) => ("dead", None, Some(reason)),
+    }
+}
+
+impl Store {
+    /// Settles a batch at `now` and returns those deliveries whose lease was still held; of the others nothing is
+    /// recorded, since whoever holds the lease now will. Doing it twice is the same as once.
+    pub async fn settle(
+        &self,
+        settlements: &[Settlement],
+        now: DateTime<Utc>,
+    ) -> Result<HashSet<DeliveryId>, StoreError> {
+        let mut columns = Columns::default();
+        for settlement in settlements {
+            columns.push(settlement);
+        }
+        let settled = sqlx::query_scalar!(
+            r#"WITH result AS (
+                   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[], $5::text[], $6::timestamptz[],
+                       $7::text[], $8::text[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[], $13::smallint[],
+                       $14::text[], $15::bytea[])
+                   AS result (tenant_id, delivery_id, number, holder, verdict, due_at, reason, detail, started_at, duration_us,
+                       webhook_revision, outcome, status, response_headers, response_body)
+               ), finished AS (
+                   DELETE FROM tidings.outbox AS o USING result
+                   WHERE result.verdict <> 'retry' AND o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                     AND o.attempts = result.number AND o.holder = result.holder
+                   RETURNING result.*, o.webhook_id, o.dialect_revision
+               ), postponed AS (
+                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = result.due_at FROM result
+                   WHERE result.verdict = 'retry' AND o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                     AND o.attempts = result.number AND o.holder = result.holder
+                   RETURNING result.*, o.webhook_id, o.dialect_revision
+               ), settled AS (
+                   SELECT * FROM finished UNION ALL SELECT * FROM postponed
+               ), buried AS (
+                   INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, detail)
+                   SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason, number, detail
+                   FROM finished WHERE verdict = 'dead'
+               ), recorded AS (
+                   INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,
+                       dialect_revision, outcome, verdict, number, status, response_headers, response_body)
+                   SELECT tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision, dialect_revision,
+                       outcome::tidings.outcome, verdict::tidings.verdict, number, status, response_headers, response_body
+                   FROM settled WHERE outcome IS NOT NULL
+               )
+               SELECT delivery_id AS "delivery_id!: DeliveryId" FROM settled"#,
+            &columns.tenants as _,
+            &columns.deliveries as _,
+            &columns.numbers,
+            &columns.holders,
+            &columns.verdicts as _,
+            &columns.due as _,
+            &columns.reasons as _,
+            &columns.details as _,
+            &columns.started as _,
+            &columns.durations,
+            &columns.revisions,
+            &columns.outcomes as _,
+            &columns.statuses as _,
+            &columns.headers as _,
+            &columns.bodies as _,
+            now,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        Ok(settled.into_iter().collect())
+    }
+
+    /// Carries out what an outcome said about its webhook, unless a person has changed its state meanwhile.
+    pub async fn affect_webhook(
+        &self,
+        tenant_id: TenantId,
+        webhook_id: WebhookId,
+        effect: WebhookEffect,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (parked_until, disabled_reason) = match effect {
+            WebhookEffect::ParkUntil(until) => (Some(until), None),
+            WebhookEffect::Disable => (None, Some("the receiver answered 410 Gone")),
+        };
+        sqlx::query!(
+            "UPDATE tidings.webhooks SET
+                 parked_until = coalesce(greatest(parked_until, $3), parked_until),
+                 state = CASE WHEN $4::text IS NULL THEN state ELSE 'disabled' END,
+                 disabled_reason = coalesce($4, disabled_reason),
+                 revision = revision + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END,
+                 updated_at = CASE WHEN $4 IS NULL THEN updated_at ELSE $5 END,
+                 changed = pg_current_xact_id()
+             WHERE tenant_id = $1 AND id = $2 AND state = 'active' AND deleted_at IS NULL",
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+            parked_until,
+            disabled_reason,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
