@@ -1,3 +1,5 @@
 //! Tidings
 
 pub mod domain;
+
+pub mod dialect;
