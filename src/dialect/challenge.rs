@@ -75,3 +75,43 @@ impl Challenge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::Dialects;
+    use crate::domain::ids::EventId;
+
+    fn limai() -> super::Challenge {
+        let dialects = Dialects::builtin().expect("the built-in dialects");
+        dialects.get("limai").and_then(|limai| limai.challenge().cloned()).expect("a challenge")
+    }
+
+    #[test]
+    fn what_is_asked_is_recognised_and_the_answer_matches() {
+        let challenge = limai();
+        let id = EventId::from_u128(1 << 40);
+        let body = challenge.render(id, "a \"b\"");
+        let expected = format!(r#"{{"eventType":"VERIFICATION","eventId":"{id}","challenge":"a \"b\""}}"#);
+        assert_eq!(body, expected.as_bytes());
+        let value = challenge.recognise(&body).expect("recognised");
+        assert!(challenge.answer_matches("a \"b\"", challenge.answer(&value).as_bytes()));
+        assert_eq!(challenge.subject(id).event_type, "VERIFICATION");
+    }
+
+    #[test]
+    fn an_event_is_no_challenge() {
+        for body in [r#"{"eventType":"DOCUMENT_REVIEWED","challenge":"x"}"#, r#"{"eventType":"VERIFICATION"}"#, "x"] {
+            assert_eq!(limai().recognise(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_value_may_come_back_in_json_or_bare() {
+        for right in [r#"{"challenge":"v1"}"#, " {\"challenge\": \"v1\", \"ok\": true}\n", "v1", " v1\r\n", r#""v1""#] {
+            assert!(limai().answer_matches("v1", right.as_bytes()), "{right}");
+        }
+        for wrong in ["", "v", "v1x", "x v1", r#"{"challenge":"v2"}"#, r#"{"other":"v1"}"#, r#"["v1"]"#, "\u{a0}v1"] {
+            assert!(!limai().answer_matches("v1", wrong.as_bytes()), "{wrong}");
+        }
+    }
+}

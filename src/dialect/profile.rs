@@ -182,3 +182,80 @@ impl Profile {
         self.body.render(&facts).map(Bytes::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANDARD: &str = include_str!("../../config/dialects/standard.toml");
+    const BELTIC: &str = include_str!("../../config/dialects/beltic.toml");
+    const LIMAI: &str = include_str!("../../config/dialects/limai.toml");
+
+    /// The error of a file after one replacement.
+    fn error(text: &str, from: &str, to: &str) -> String {
+        assert!(text.contains(from), "{from}");
+        Profile::parse(&text.replace(from, to)).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_told_with_what_is_allowed() {
+        for (text, from, to, told) in [
+            (STANDARD, "name = \"standard\"", "name = \"Standard\"", "`name` must be 1 to 64 characters"),
+            (STANDARD, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
+            (STANDARD, "timeout_seconds", "timeout", "unknown field `timeout`"),
+            (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
+            (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
+            (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),
+            (STANDARD, "webhook-id: {id}", "Webhook-Signature: {id}", "twice"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {id}{type}", "some text between"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {event}", "allowed are {id}, {type}"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: x", "`signature.signed` has a placeholder that no header"),
+            (STANDARD, "{signatures}", "x", "`headers` must have `{signatures}`"),
+            (STANDARD, ".{body}\"", "\"", "`signature.signed` must have `{body}` once"),
+            (STANDARD, "separator = \" \"", "separator = \"\"", "`signature.separator` must be"),
+            (STANDARD, "random_bytes = 32", "random_bytes = 33", "`secret.random_bytes` must be from 16 to 32"),
+            (STANDARD, "min_chars = 38", "min_chars = 380", "`secret.min_chars` must not exceed"),
+            (STANDARD, "\"data\": \"{data}\"", "\"data\": 1", "`body.template` must have the data once"),
+            (
+                STANDARD,
+                "waits_seconds = [5",
+                "max_attempts = 3\nwaits_seconds = [5",
+                "`retry.waits_seconds` must stand",
+            ),
+            (STANDARD, "waits_seconds = [5", "waits_seconds = [-5", "`retry.waits_seconds` must be"),
+            (STANDARD, "[410]", "[200]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[\"499-400\"]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[410]\njitter = 2", "`retry.jitter` must be from 0 to 1"),
+            (BELTIC, "{token}", "x", "`token` must be there"),
+            (BELTIC, "\"processed\"", "\"has spaces\"", "`event_types` has `has spaces`"),
+            (BELTIC, "max_attempts = 5", "max_attempts = 0", "`retry.max_attempts` must be from 1 to 50"),
+            (BELTIC, "max_attempts = 5", "", "`retry` must have"),
+            (BELTIC, "factor = 2", "factor = 0.5", "`retry.factor` must be from 1 to 10"),
+            (LIMAI, "{challenge}", "x", "`challenge.template` must have"),
+            (LIMAI, "VERIFICATION", "", "`challenge.event_type` must be"),
+        ] {
+            let error = error(text, from, to);
+            assert!(error.contains(told), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_need_a_secret_of_the_right_form_and_the_token() {
+        let beltic = Profile::parse(BELTIC).expect("beltic");
+        let (secret, token) = (beltic.new_secret(&[1; 32]), beltic.new_token(&[2; 32]).expect("a token"));
+        assert!(beltic.keys(std::slice::from_ref(&secret), Some(&token)).is_ok());
+        for (secrets, token, told) in [(vec![], Some(&token), "`secret` must"), (vec![secret], None, "`token` must")] {
+            let error = beltic.keys(&secrets, token).expect_err(told).to_string();
+            assert!(error.contains("`beltic`") && error.contains(told), "{error}");
+        }
+        let standard = Profile::parse(STANDARD).expect("standard");
+        assert!(standard.keys(&["whsec_short".into()], None).is_err());
+        assert!(standard.keys(&[standard.new_secret(&[1; 32])], None).is_ok());
+    }
+
+    #[test]
+    fn only_the_header_of_the_token_is_secret() {
+        let beltic = Profile::parse(BELTIC).expect("beltic");
+        assert!(beltic.is_secret_header("x-webhook-token") && !beltic.is_secret_header("X-Webhook-Signature"));
+    }
+}

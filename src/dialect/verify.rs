@@ -126,3 +126,118 @@ impl Profile {
 pub(super) fn same(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::dialect::{Dialects, Signed};
+    use crate::domain::event::Event;
+    use crate::domain::ids::{EventId, TenantId};
+    use crate::domain::secret::Secret;
+
+    const TOLERANCE: Duration = Duration::from_mins(5);
+
+    fn event(profile: &Profile) -> Event {
+        Event {
+            tenant_id: TenantId::from_u128(1),
+            id: EventId::from_u128(1 << 100),
+            event_type: profile.event_types().map_or("any.thing", |types| &types[0]).to_owned(),
+            occurred_at: None,
+            data: Bytes::from_static(b"{\"n\": 1e2}"),
+        }
+    }
+
+    fn profiles() -> Vec<Arc<Profile>> {
+        Dialects::builtin().expect("the built-in dialects").iter().cloned().collect()
+    }
+
+    fn keys(profile: &Profile, chances: &[u8]) -> Keys {
+        let secrets: Vec<Secret> = chances.iter().map(|chance| profile.new_secret(&[*chance; 32])).collect();
+        profile.keys(&secrets, profile.new_token(&[9; 32]).as_ref()).expect("keys")
+    }
+
+    fn signed(profile: &Profile, keys: &Keys) -> Signed {
+        let event = event(profile);
+        let body = profile.render_body(&event).expect("a body");
+        profile.sign(&event, body, keys, DateTime::UNIX_EPOCH)
+    }
+
+    fn check(profile: &Profile, request: &Signed, keys: &Keys, seconds: i64) -> Result<(), VerifyError> {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let header = |name: &str| {
+            request.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+        };
+        profile.verify(&header, &request.body, keys, now, TOLERANCE)
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_nothing_else_does() {
+        for profile in profiles() {
+            let own = keys(&profile, &[1]);
+            let request = signed(&profile, &own);
+            assert_eq!(check(&profile, &request, &own, 0), Ok(()), "{}", profile.name());
+            assert_eq!(check(&profile, &request, &keys(&profile, &[2]), 0), Err(VerifyError::WrongSignature));
+            let mut flipped = request.body.to_vec();
+            flipped[3] ^= 1;
+            let forged = Signed { body: flipped.into(), ..request };
+            assert_eq!(check(&profile, &forged, &own, 0), Err(VerifyError::WrongSignature));
+        }
+    }
+
+    #[test]
+    fn in_a_rotation_both_secrets_verify_where_the_dialect_can_carry_both() {
+        for profile in profiles() {
+            let request = signed(&profile, &keys(&profile, &[2, 1]));
+            assert_eq!(check(&profile, &request, &keys(&profile, &[2]), 0), Ok(()));
+            let old = check(&profile, &request, &keys(&profile, &[1]), 0);
+            assert_eq!(old.is_ok(), profile.signs_side_by_side(), "{}", profile.name());
+        }
+    }
+
+    #[test]
+    fn a_recorded_request_goes_stale_where_its_time_is_signed() {
+        for profile in profiles() {
+            let own = keys(&profile, &[1]);
+            let request = signed(&profile, &own);
+            for (seconds, fresh) in [(300, true), (-300, true), (301, false), (-301, false)] {
+                let fresh = fresh || !matches!(profile.name(), "standard" | "numora");
+                let checked = check(&profile, &request, &own, seconds);
+                assert_eq!(checked.is_ok(), fresh, "{} {seconds}: {checked:?}", profile.name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_header_with_a_meaning_is_needed_and_may_not_be_changed() {
+        for profile in profiles() {
+            let own = keys(&profile, &[1]);
+            let request = signed(&profile, &own);
+            for index in 1..request.headers.len() {
+                let mut missing = request.clone();
+                let (name, _) = missing.headers.remove(index);
+                let missed = VerifyError::MissingHeader(name.to_string());
+                assert_eq!(check(&profile, &missing, &own, 0), Err(missed));
+                let mut changed = request.clone();
+                changed.headers[index].1.insert(0, '7');
+                let unsigned = ["X-Numora-Webhook-Id", "X-DocIntell-Event", "X-DocIntell-Timestamp"].contains(&&*name);
+                assert_eq!(check(&profile, &changed, &own, 0).is_ok(), unsigned, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_in_a_debug_text() {
+        for profile in profiles() {
+            let own = keys(&profile, &[1]);
+            let shown = format!("{own:?} {:?}", signed(&profile, &own));
+            for secret in [Some(profile.new_secret(&[1; 32])), profile.new_token(&[9; 32])].into_iter().flatten() {
+                assert!(!shown.contains(secret.expose_secret()), "{shown}");
+            }
+        }
+    }
+}
