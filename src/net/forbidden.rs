@@ -79,14 +79,11 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
 ];
 
 const fn v4(octets: [u8; 4], prefix: u8, reason: &'static str, source: &'static str) -> Forbidden {
-    let [a, b, c, d] = octets;
-    Forbidden { network: IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix), reason, source }
+    Forbidden { network: IpNet::new_assert(IpAddr::V4(Ipv4Addr::from_octets(octets)), prefix), reason, source }
 }
 
 const fn v6(segments: [u16; 8], prefix: u8, reason: &'static str, source: &'static str) -> Forbidden {
-    let [a, b, c, d, e, f, g, h] = segments;
-    let address = IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h));
-    Forbidden { network: IpNet::new_assert(address, prefix), reason, source }
+    Forbidden { network: IpNet::new_assert(IpAddr::V6(Ipv6Addr::from_segments(segments)), prefix), reason, source }
 }
 
 #[cfg(test)]
