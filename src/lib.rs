@@ -6,3 +6,7 @@ pub mod dialect;
 
 pub mod net;
 pub mod store;
+
+pub mod actions;
+
+pub mod api;
