@@ -1,4 +1,5 @@
 //! Tidings
 
+pub mod dialect;
 pub mod domain;
 pub mod store;
