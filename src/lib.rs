@@ -1,3 +1,4 @@
 //! Tidings
 
 pub mod domain;
+pub mod embedded;
