@@ -207,6 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_download_says_what_was_tried_and_what_to_do() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(home.path(), Account::Own).expect("a folder");
+        let message = |wanted| missing(&folder, wanted, "LOOKED".into(), "OFFLINE".into()).to_string();
+        for (message, version) in [(message(None), "PostgreSQL 14 or newer"), (message(Some(16)), "PostgreSQL 16")] {
+            for part in ["LOOKED", "OFFLINE", &format!("Install {version}"), "PG_BIN_DIR"] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+
+    #[test]
     fn versions_are_read_as_postgres_prints_them() {
         assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 19devel"), Some(19));
