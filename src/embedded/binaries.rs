@@ -44,7 +44,7 @@ impl Binaries {
         if let Some(dir) = &config.bin_dir {
             let fits = probe(dir).and_then(|major| fits(major, wanted));
             return fits
-                .map(|()| Self { dir: dir.clone() })
+                .map(|()| Self { dir: real(dir) })
                 .map_err(|reason| EmbeddedError::BinDir { dir: dir.clone(), reason });
         }
         let mut places: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
