@@ -2,4 +2,5 @@
 
 pub mod dialect;
 pub mod domain;
+pub mod embedded;
 pub mod store;
