@@ -3,4 +3,5 @@
 pub mod dialect;
 pub mod domain;
 pub mod embedded;
+pub mod net;
 pub mod store;
