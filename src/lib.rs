@@ -1,6 +1,8 @@
 //! Tidings
 
+pub mod actions;
 pub mod dialect;
+pub mod dispatch;
 pub mod domain;
 pub mod embedded;
 pub mod net;
