@@ -1,12 +1,10 @@
 //! Tidings
 
-pub mod domain;
-
+pub mod actions;
+pub mod api;
 pub mod dialect;
-
+pub mod dispatch;
+pub mod domain;
+pub mod embedded;
 pub mod net;
 pub mod store;
-
-pub mod actions;
-
-pub mod api;

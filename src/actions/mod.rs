@@ -7,8 +7,9 @@
 //! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
 //! - Secrets are sealed and opened in [`vault`] only.
 //!
-//! **To add** an action, add a file named by its verb; what webhooks suffer lies in [`webhooks`].
+//! **To add** an action, add a file named by its verb.
 
+pub mod accept;
 mod error;
 mod member;
 pub mod vault;

@@ -10,9 +10,11 @@
 
 pub mod accept;
 pub mod claim;
+pub mod destinations;
 pub mod dialects;
 pub mod dispatchers;
 mod error;
+pub mod housekeeping;
 mod ids;
 mod pool;
 pub mod settle;
