@@ -15,11 +15,13 @@ pub struct Config {
     /// `server.platform_key`: a key that may manage tenants and keys, beside those made through the API.
     #[serde(deserialize_with = "secret")]
     pub platform_key: Option<Secret>,
+    /// `server.max_event_bytes`: bytes of an event's body at most, 1,024 to 1,048,576; 262,144 by default.
+    pub max_event_bytes: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), platform_key: None }
+        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), platform_key: None, max_event_bytes: 256 * 1024 }
     }
 }
 

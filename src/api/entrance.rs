@@ -10,9 +10,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ulid::Ulid;
 
+use super::Api;
 use super::kinds;
 use super::problem::Problem;
-use super::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,7 +43,8 @@ fn from_status(status: StatusCode, headers: &HeaderMap) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::new(kinds::UNKNOWN_PATH, "see /docs for the paths there are"),
         StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(kinds::METHOD_NOT_ALLOWED, "see the header `Allow` for the methods there are").in_place_of(headers)
+            Problem::new(kinds::METHOD_NOT_ALLOWED, "see the header `Allow` for the methods there are")
+                .in_place_of(headers)
         }
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(kinds::TOO_LARGE, "send a smaller body"),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(kinds::UNSUPPORTED_MEDIA_TYPE, "send application/json"),

@@ -34,6 +34,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::actions::Context;
+use crate::actions::accept::Acceptor;
 
 pub use config::Config;
 pub use router::router;
@@ -44,14 +45,29 @@ pub struct Api(Arc<Parts>);
 
 struct Parts {
     context: Context,
+    acceptor: Acceptor,
     keyring: auth::Keyring,
+    max_event_bytes: usize,
 }
 
 impl Api {
     /// An API over these things.
     #[must_use]
-    pub fn new(context: Context, config: &Config) -> Self {
-        Self(Arc::new(Parts { context, keyring: auth::Keyring::new(config.platform_key.as_ref()) }))
+    pub fn new(context: Context, acceptor: Acceptor, config: &Config) -> Self {
+        let keyring = auth::Keyring::new(config.platform_key.as_ref());
+        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes: config.max_event_bytes }))
+    }
+
+    /// The way in for events.
+    #[must_use]
+    pub fn acceptor(&self) -> &Acceptor {
+        &self.0.acceptor
+    }
+
+    /// Bytes of an event's body at most.
+    #[must_use]
+    pub fn max_event_bytes(&self) -> usize {
+        self.0.max_event_bytes
     }
 
     fn keyring(&self) -> &auth::Keyring {

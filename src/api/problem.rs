@@ -124,6 +124,14 @@ impl Problem {
         response
     }
 
+    /// What its answer would say, for tests of what makes problems.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> Value {
+        let Parts { kind, code, detail, errors, .. } = &*self.0;
+        let errors: Vec<_> = errors.iter().map(fault).collect();
+        json!({ "status": kind.status.as_u16(), "code": code, "detail": detail, "errors": errors })
+    }
+
     fn edit(self, change: impl FnOnce(&mut Parts)) -> Self {
         let mut this = self;
         // It is shared only once it is an answer.
@@ -175,7 +183,9 @@ impl From<ActionError> for Problem {
             ActionError::Conflict { code, detail } => {
                 Self::new(kinds::CONFLICT, detail).edit(|parts| parts.code = code)
             }
-            ActionError::Stale => Self::new(kinds::STALE, "`If-Match` names another revision: read it again, then repeat"),
+            ActionError::Stale => {
+                Self::new(kinds::STALE, "`If-Match` names another revision: read it again, then repeat")
+            }
             ActionError::Store(error) => error.into(),
             ActionError::Secret(error) => Self::internal(error),
             ActionError::Dialect(error) => Self::internal(error),
