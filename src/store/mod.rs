@@ -17,6 +17,7 @@ mod error;
 pub mod housekeeping;
 mod ids;
 mod pool;
+pub mod rate_gates;
 pub mod settle;
 
 pub use error::StoreError;
