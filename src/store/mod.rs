@@ -13,9 +13,11 @@ pub mod claim;
 pub mod dialects;
 pub mod dispatchers;
 mod error;
+pub mod history;
 mod ids;
 mod pool;
 pub mod settle;
+mod words;
 
 pub use error::StoreError;
 pub use pool::{Config, Store};
