@@ -67,7 +67,7 @@ impl WhyNot {
         match self {
             Self::NotSubscribed => "none of its `events` names this type",
             Self::NotInDialect => "its dialect has no events of this type",
-            Self::NeverVerified => "its receiver has never passed the challenge: POST /v1/webhooks/{id}/verify",
+            Self::NeverVerified => "its receiver has never passed the challenge; verify the webhook first",
         }
     }
 }

@@ -73,6 +73,11 @@ impl Store {
         filter: &DeadLetterFilter,
         limit: i64,
     ) -> Result<Vec<DeadLetter>, StoreError> {
+        if let Some(event_type) = &filter.event_type
+            && self.is_rare(tenant_id, filter.span, event_type).await?
+        {
+            return self.list_dead_letters_of_type(tenant_id, filter, event_type, limit).await;
+        }
         let (first, end) = (filter.span.first(), filter.span.end());
         let reason = filter.reason.map(DeadReason::as_str);
         let event_type = filter.event_type.as_deref();
@@ -95,6 +100,42 @@ impl Store {
                 .await?
             }
         };
+        Ok(letters)
+    }
+
+    /// By way of the events, for a type that has few.
+    async fn list_dead_letters_of_type(
+        &self,
+        tenant_id: TenantId,
+        filter: &DeadLetterFilter,
+        event_type: &str,
+        limit: i64,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let letters = sqlx::query_as!(
+            DeadLetter,
+            r#"SELECT d.id AS "id: DeliveryId", d.webhook_id AS "webhook_id: WebhookId", e.type AS "event_type?",
+                      r.name AS dialect, d.reason AS "reason: DeadReason", d.detail, d.attempts, d.died_at
+               FROM tidings.events AS e
+               CROSS JOIN LATERAL (
+                   SELECT * FROM tidings.dead_letters AS own
+                   WHERE own.tenant_id = $1 AND own.id > e.id AND own.id <= tidings.delivery_id(e.id, 1048575)
+                     AND own.id >= $2 AND own.id < $3 AND ($6::text IS NULL OR own.reason = $6::text::tidings.dead_reason)
+                     AND ($7::uuid IS NULL OR own.webhook_id = $7)
+                   ORDER BY own.id DESC LIMIT $4
+               ) AS d
+               JOIN tidings.dialect_revisions AS r ON r.id = d.dialect_revision
+               WHERE e.tenant_id = $1 AND e.type = $5 AND e.id >= tidings.event_of($2) AND e.id < $3
+               ORDER BY e.id DESC, d.id DESC LIMIT $4"#,
+            tenant_id as TenantId,
+            filter.span.first(),
+            filter.span.end(),
+            limit,
+            event_type,
+            filter.reason.map(DeadReason::as_str),
+            filter.webhook_id as Option<WebhookId>,
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(letters)
     }
 

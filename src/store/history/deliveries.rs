@@ -1,7 +1,6 @@
 //! Deliveries, whichever table holds them: the outbox, the attempts, the dead letters or the cancellations.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::Span;
 use crate::domain::delivery::State;
@@ -120,40 +119,44 @@ impl Store {
         filter: &DeliveryFilter,
         limit: i64,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let (first, end) = (filter.span.first(), filter.span.end());
-        let state = filter.state.map(State::as_str);
-        let event_type = filter.event_type.as_deref();
-        match (filter.webhook_id, event_type, filter.state) {
-            (Some(webhook_id), ..) => Ok(page!(
-                " AND webhook_id = $7 ",
-                tenant_id as TenantId,
-                first,
-                end,
-                limit,
-                state,
-                event_type,
-                webhook_id as WebhookId
-            )
-            .fetch_all(&self.pool)
-            .await?),
-            // Delivered ones are by far the most: those of a rare type are found by way of its events.
-            (None, Some(event_type), None | Some(State::Delivered)) => {
-                self.list_deliveries_of_type(tenant_id, (first, end), limit, event_type, state).await
+        if let Some(event_type) = &filter.event_type {
+            // Most deliveries are delivered ones, so among all of them events of a type are the shorter way.
+            let among_all = filter.webhook_id.is_none() && matches!(filter.state, None | Some(State::Delivered));
+            if among_all || self.is_rare(tenant_id, filter.span, event_type).await? {
+                return self.list_deliveries_of_type(tenant_id, filter, event_type, limit).await;
             }
-            (None, ..) => Ok(page!(" ", tenant_id as TenantId, first, end, limit, state, event_type)
-                .fetch_all(&self.pool)
-                .await?),
         }
+        let (first, end) = (filter.span.first(), filter.span.end());
+        let (state, event_type) = (filter.state.map(State::as_str), filter.event_type.as_deref());
+        let deliveries = match filter.webhook_id {
+            None => {
+                page!(" ", tenant_id as TenantId, first, end, limit, state, event_type).fetch_all(&self.pool).await?
+            }
+            Some(webhook_id) => {
+                page!(
+                    " AND webhook_id = $7 ",
+                    tenant_id as TenantId,
+                    first,
+                    end,
+                    limit,
+                    state,
+                    event_type,
+                    webhook_id as WebhookId
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
+        Ok(deliveries)
     }
 
-    /// The inner limit is also what keeps the planner from reading all deliveries and joining them.
+    /// By way of the events. The inner limit is also what keeps the planner from reading all deliveries and joining them.
     async fn list_deliveries_of_type(
         &self,
         tenant_id: TenantId,
-        (first, end): (Uuid, Uuid),
-        limit: i64,
+        filter: &DeliveryFilter,
         event_type: &str,
-        state: Option<&str>,
+        limit: i64,
     ) -> Result<Vec<Delivery>, StoreError> {
         let deliveries = sqlx::query_as!(
             Delivery,
@@ -165,17 +168,19 @@ impl Store {
                    SELECT * FROM tidings.deliveries AS own
                    WHERE own.tenant_id = $1 AND own.id > e.id AND own.id <= tidings.delivery_id(e.id, 1048575)
                      AND own.id >= $2 AND own.id < $3 AND ($6::text IS NULL OR own.state = $6)
+                     AND ($7::uuid IS NULL OR own.webhook_id = $7)
                    ORDER BY own.id DESC LIMIT $4
                ) AS d
                JOIN tidings.dialect_revisions AS r ON r.id = d.dialect_revision
                WHERE e.tenant_id = $1 AND e.type = $5 AND e.id >= tidings.event_of($2) AND e.id < $3
                ORDER BY e.id DESC, d.id DESC LIMIT $4"#,
             tenant_id as TenantId,
-            first,
-            end,
+            filter.span.first(),
+            filter.span.end(),
             limit,
             event_type,
-            state,
+            filter.state.map(State::as_str),
+            filter.webhook_id as Option<WebhookId>,
         )
         .fetch_all(&self.pool)
         .await?;

@@ -19,7 +19,27 @@ pub struct EventSummary {
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
+/// A type with fewer events than this is rare: then its events are the short way to its deliveries.
+const RARE: i64 = 1_000;
+
 impl Store {
+    /// Whether few events of this type are in a span.
+    pub(super) async fn is_rare(&self, tenant_id: TenantId, span: Span, event_type: &str) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "found!" FROM (
+                   SELECT FROM tidings.events WHERE tenant_id = $1 AND type = $2 AND id >= tidings.event_of($3) AND id < $4 LIMIT $5
+               ) AS first_few"#,
+            tenant_id as TenantId,
+            event_type,
+            span.first(),
+            span.end(),
+            RARE,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found < RARE)
+    }
+
     /// A tenant's events, newest first, at most `limit`; of one type, where one is given.
     pub async fn list_events(
         &self,
