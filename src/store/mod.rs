@@ -15,10 +15,12 @@ pub mod dialects;
 pub mod dispatchers;
 mod error;
 pub mod housekeeping;
+pub mod history;
 mod ids;
 mod pool;
 pub mod rate_gates;
 pub mod settle;
+mod words;
 
 pub use error::StoreError;
 pub use pool::{Config, Store};
