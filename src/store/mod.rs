@@ -10,10 +10,12 @@
 
 pub mod accept;
 pub mod claim;
+pub mod destinations;
 pub mod dialects;
 pub mod dispatchers;
 mod error;
 pub mod history;
+pub mod housekeeping;
 mod ids;
 mod pool;
 pub mod settle;
