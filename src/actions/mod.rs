@@ -13,6 +13,7 @@ pub mod accept;
 mod error;
 mod member;
 pub mod vault;
+pub mod exhibit;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The dispatcher: one look at the database after another, and workers in between.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -144,22 +145,52 @@ impl Dispatcher {
         let Context { store, clock, .. } = &self.context;
         let Some(holder) = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed)) else { return Ok(()) };
         let due = store.due_lanes(clock.now()).await?;
-        let quotas = self.quotas(&due);
+        let quotas = self.within_rates(self.quotas(&due)).await?;
         if quotas.is_empty() {
             return Ok(());
         }
         let claimed = store.claim(&quotas, holder, clock.now()).await?;
-        let counts = claimed.iter().fold(std::collections::HashMap::new(), |mut counts, one| {
-            *counts.entry(one.webhook_id).or_insert(0_usize) += 1;
-            counts
-        });
-        self.enqueue(claimed);
-        let mut lanes = self.lanes();
-        for LaneQuota { lane, quota } in quotas {
-            let full = counts.get(&lane.webhook_id).is_some_and(|&count| count >= usize::from(quota));
-            lanes.note_backlog(lane.webhook_id, full);
+        let mut counts = HashMap::new();
+        for one in &claimed {
+            *counts.entry(one.webhook_id).or_insert(0) += 1;
         }
-        Ok(())
+        self.enqueue(claimed);
+        let unused: Vec<_> = quotas
+            .into_iter()
+            .map(|LaneQuota { lane, quota }| LaneQuota {
+                lane,
+                quota: quota - counts.get(&lane.webhook_id).copied().unwrap_or(0),
+            })
+            .collect();
+        self.note_backlogs(&unused);
+        self.return_passes(unused).await
+    }
+
+    /// Cuts the quotas of webhooks with a rate limit down to what that has room for.
+    async fn within_rates(&self, quotas: Vec<LaneQuota>) -> Result<Vec<LaneQuota>, StoreError> {
+        let (limited, mut free): (Vec<_>, Vec<_>) =
+            quotas.into_iter().partition(|quota| quota.lane.rate_limit.is_some());
+        if limited.is_empty() {
+            return Ok(free);
+        }
+        let passed = self.context.store.pass_gates(&limited, self.context.clock.now()).await?;
+        let cut =
+            |LaneQuota { lane, .. }| LaneQuota { lane, quota: passed.get(&lane.webhook_id).copied().unwrap_or(0) };
+        free.extend(limited.into_iter().map(cut).filter(|quota| quota.quota > 0));
+        Ok(free)
+    }
+
+    async fn return_passes(&self, mut unused: Vec<LaneQuota>) -> Result<(), StoreError> {
+        unused.retain(|quota| quota.lane.rate_limit.is_some() && quota.quota > 0);
+        if unused.is_empty() { Ok(()) } else { self.context.store.return_passes(&unused).await }
+    }
+
+    /// A lane whose quota was used up has more in the database.
+    fn note_backlogs(&self, unused: &[LaneQuota]) {
+        let mut lanes = self.lanes();
+        for LaneQuota { lane, quota } in unused {
+            lanes.note_backlog(lane.webhook_id, *quota == 0 && lane.rate_limit.is_none());
+        }
     }
 
     /// Shares one claim out among the lanes that are due and have room, beginning anywhere.

@@ -18,6 +18,7 @@ pub mod history;
 pub mod housekeeping;
 mod ids;
 mod pool;
+pub mod rate_gates;
 pub mod settle;
 mod words;
 
