@@ -1,0 +1,65 @@
+//! What befalls webhooks: registered, changed, verified, rotated, switched on and off, tried out, deleted.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`input`], `check` | what a caller may ask for |
+//! | [`register`](fn@register), [`change`](fn@change), [`delete`](fn@delete) | from the first to the last |
+//! | `switch` | [`activate`], [`deactivate`] |
+//! | [`rotate`](fn@rotate) | a new secret |
+//! | `outgoing` | one request outside the loop, for [`verify`](fn@verify) and [`send_test`](fn@send_test) |
+//!
+//! **Invariants**
+//! - A change is made to the revision that was looked at; if another came between, it is looked at again.
+//! - An action that stops or redirects sending returns only when every dispatcher knows of it (`in_force`).
+//! - Secrets leave here once: when they are made.
+
+mod change;
+mod check;
+mod delete;
+pub mod input;
+mod notes;
+mod outgoing;
+mod register;
+mod rotate;
+mod send_test;
+mod switch;
+mod verify;
+
+pub use change::change;
+pub use delete::delete;
+pub(super) use delete::settle_down;
+pub use input::Input;
+pub use register::{Registered, register};
+pub use rotate::rotate;
+pub use send_test::{TestResult, send_test};
+pub use switch::{activate, deactivate};
+pub use verify::{Verification, verify};
+
+use std::sync::Arc;
+
+use super::{ActionError, Context, vault};
+use crate::dialect::Profile;
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::SecretError;
+use crate::domain::webhook::Webhook;
+
+const NOUN: &str = "webhook";
+
+/// A webhook's own headers, opened.
+pub fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
+    match &webhook.headers {
+        Some(sealed) => vault::open_headers(&context.master_key, webhook.tenant_id, webhook.id, sealed),
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn find(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Webhook, ActionError> {
+    context.store.webhook(tenant_id, id).await?.ok_or(ActionError::NotFound(NOUN))
+}
+
+fn profile_of(context: &Context, webhook: &Webhook) -> Result<Arc<Profile>, ActionError> {
+    context.dialects.get(&webhook.dialect).cloned().ok_or_else(|| {
+        let detail = format!("the dialect `{}` is not on offer any more: its file is missing", webhook.dialect);
+        ActionError::conflict("unknown_dialect", detail)
+    })
+}
