@@ -8,8 +8,8 @@ use crate::actions::{ActionError, Context, Fault, Member};
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::webhook::Webhook;
 
-/// Looks at a webhook that keeps changing under the caller's hands.
-const LOOKS: usize = 5;
+/// Looks at a webhook that keeps changing under the caller's hands. Of several changes at once one gets through each time.
+const LOOKS: usize = 20;
 
 /// Changes a webhook; with `expected`, only if that is its revision. Returns when the change is in force.
 pub async fn change(

@@ -107,7 +107,11 @@ impl Store {
                  AND ($4::boolean IS NULL OR (w.state = 'active') = $4)
                  AND ($5::text IS NULL OR EXISTS (
                      SELECT FROM tidings.subscriptions AS s
-                     WHERE s.tenant_id = w.tenant_id AND s.webhook_id = w.id AND s.pattern = ANY (tidings.patterns($5))))
+                     WHERE s.tenant_id = w.tenant_id AND s.webhook_id = w.id AND s.pattern = ANY (tidings.patterns($5)))
+                     -- A dialect that lists its types means those by `*`.
+                     AND ($5 LIKE '%*' OR EXISTS (
+                         SELECT FROM tidings.dialects AS d
+                         WHERE d.name = w.dialect AND (d.event_types IS NULL OR $5 = ANY (d.event_types)))))
                  AND ($6::uuid IS NULL OR w.id < $6)
                ORDER BY w.id DESC LIMIT $7"#,
             tenant_id as TenantId,
