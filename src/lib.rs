@@ -1,4 +1,7 @@
 //! Tidings
 
 pub mod domain;
+
+pub mod dialect;
+
 pub mod store;

@@ -1,0 +1,162 @@
+//! Bodies: a JSON template compiled once to a few pieces, then written without a JSON tree.
+
+mod compile;
+
+use chrono::{DateTime, Utc};
+
+use super::splice::{self, Unrenderable};
+use super::stamp::TimeFormat;
+use super::template::Slots;
+
+/// What a placeholder in a body stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodySlot {
+    Id,
+    Type,
+    OccurredAt,
+    Data,
+    Challenge,
+}
+
+/// Placeholders of the body of an event.
+pub(crate) const EVENT_SLOTS: &Slots<BodySlot> =
+    &[("id", BodySlot::Id), ("type", BodySlot::Type), ("occurred_at", BodySlot::OccurredAt), ("data", BodySlot::Data)];
+
+/// Placeholders of the body of a challenge.
+pub(crate) const CHALLENGE_SLOTS: &Slots<BodySlot> = &[
+    ("id", BodySlot::Id),
+    ("type", BodySlot::Type),
+    ("occurred_at", BodySlot::OccurredAt),
+    ("challenge", BodySlot::Challenge),
+];
+
+#[derive(Debug, Clone)]
+enum Piece {
+    /// JSON text that is the same in each body.
+    Text(String),
+    /// A value inside a JSON string.
+    Slot(BodySlot),
+    /// A time as a JSON number.
+    Number,
+    /// The data, as a JSON value of its own.
+    Value,
+    /// The members of the data, with a comma where they have neighbours.
+    Members { comma_before: bool, comma_after: bool },
+}
+
+/// A compiled body.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pieces: Vec<Piece>,
+    time_format: TimeFormat,
+    /// Names beside the members of the data, which those may not take. `None` where data is a value of its own.
+    flat: Option<Vec<Box<str>>>,
+    /// Where placeholders are alone in a string, as [JSON pointers](https://www.rfc-editor.org/rfc/rfc6901).
+    places: Vec<(BodySlot, String)>,
+}
+
+/// What a body is written from.
+pub(crate) struct Facts<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) time: DateTime<Utc>,
+    pub(crate) data: &'a [u8],
+    pub(crate) challenge: &'a str,
+}
+
+impl Body {
+    /// How often the data stands in it.
+    pub(crate) fn data_count(&self) -> usize {
+        self.pieces.iter().filter(|piece| matches!(piece, Piece::Value | Piece::Members { .. })).count()
+    }
+
+    /// The JSON pointer to the string that is nothing but this placeholder.
+    pub(crate) fn pointer(&self, slot: BodySlot) -> Option<&str> {
+        self.places.iter().find(|(found, _)| *found == slot).map(|(_, pointer)| pointer.as_str())
+    }
+
+    /// Writes the body.
+    pub(crate) fn render(&self, facts: &Facts<'_>) -> Result<Vec<u8>, Unrenderable> {
+        let data = match &self.flat {
+            Some(own) => splice::members(facts.data, own)?,
+            None => facts.data,
+        };
+        Ok(self.write(facts, data))
+    }
+
+    /// Writes the body with data that is known to fit.
+    pub(crate) fn write(&self, facts: &Facts<'_>, data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + facts.event_type.len() + facts.challenge.len() + data.len());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Piece::Slot(BodySlot::Id) => push_escaped(&mut out, facts.id),
+                Piece::Slot(BodySlot::Type) => push_escaped(&mut out, facts.event_type),
+                Piece::Slot(BodySlot::Challenge) => push_escaped(&mut out, facts.challenge),
+                Piece::Slot(BodySlot::OccurredAt) | Piece::Number => {
+                    out.extend_from_slice(self.time_format.write(facts.time).as_bytes());
+                }
+                Piece::Value | Piece::Slot(BodySlot::Data) => out.extend_from_slice(data),
+                Piece::Members { .. } if data.is_empty() => {}
+                Piece::Members { comma_before, comma_after } => {
+                    out.extend_from_slice(if *comma_before { b"," } else { b"" });
+                    out.extend_from_slice(data);
+                    out.extend_from_slice(if *comma_after { b"," } else { b"" });
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Appends a text as it stands inside a JSON string.
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        let quoted = serde_json::Value::from(text).to_string();
+        out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(template: &str, format: TimeFormat, data: &str) -> String {
+        let body = Body::compile(template, format, EVENT_SLOTS).expect("a template");
+        let facts =
+            Facts { id: "evt_1", event_type: "a\"b", time: DateTime::UNIX_EPOCH, data: data.as_bytes(), challenge: "" };
+        String::from_utf8(body.render(&facts).expect("rendered")).expect("text")
+    }
+
+    #[test]
+    fn an_envelope_is_compact_and_keeps_order_and_data() {
+        let template =
+            r#" { "z" : "{id}", "a" : [ 1.0, "x {type}" , null ], "data": "{data}", "t\n": "{occurred_at}" } "#;
+        assert_eq!(
+            render(template, TimeFormat::Rfc3339Seconds, "{ \"n\": 1e2 }"),
+            r#"{"z":"evt_1","a":[1.0,"x a\"b",null],"data":{ "n": 1e2 },"t\n":"1970-01-01T00:00:00Z"}"#
+        );
+    }
+
+    #[test]
+    fn members_are_spliced_without_a_stray_comma_wherever_they_stand() {
+        let flat = |template: &str, data: &str| render(template, TimeFormat::default(), data);
+        for (template, full, empty) in [
+            (r#"{"a":1,"...":"{data}","b":2}"#, r#"{"a":1,"x":0,"b":2}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"...":"{data}","a":1,"b":2}"#, r#"{"x":0,"a":1,"b":2}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"a":1,"...":"{data}"}"#, r#"{"a":1,"x":0}"#, r#"{"a":1}"#),
+            (r#"{"...":"{data}"}"#, r#"{"x":0}"#, "{}"),
+        ] {
+            assert_eq!(flat(template, r#"{"x":0}"#), full);
+            assert_eq!(flat(template, "{ }"), empty);
+        }
+    }
+
+    #[test]
+    fn unix_seconds_alone_are_a_number() {
+        let template = r#"{"t":"{occurred_at}","s":"at {occurred_at}","d":"{data}"}"#;
+        assert_eq!(render(template, TimeFormat::UnixSeconds, "1"), r#"{"t":0,"s":"at 0","d":1}"#);
+    }
+}

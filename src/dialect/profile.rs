@@ -1,0 +1,261 @@
+//! A profile: one dialect, read from its file and ready to use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::body::{Body, Facts};
+use super::challenge::Challenge;
+use super::error::DialectError;
+use super::file::{File, check_random_text};
+use super::keys::{Keys, RandomText, SecretShape};
+use super::sign::{Header, HeaderSlot, Signature};
+use super::splice::Unrenderable;
+use super::stamp::Stamp;
+use crate::domain::event::Event;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::secret::Secret;
+
+/// One dialect: what it says of itself, how it renders, signs and verifies.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    source: Arc<str>,
+    name: Arc<str>,
+    title: String,
+    event_types: Option<Vec<String>>,
+    timeout: Option<Duration>,
+    pub(super) headers: Vec<Header>,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) signature: Signature,
+    secret: SecretShape,
+    token: Option<RandomText>,
+    body: Body,
+    challenge: Option<Challenge>,
+    retry: RetryPolicy,
+    aliases: BTreeMap<String, String>,
+}
+
+impl Profile {
+    /// Reads a dialect's file. The error names the key and what is allowed; who knows the file's name adds it.
+    pub fn parse(toml_text: &str) -> Result<Self, DialectError> {
+        let file = File::read(toml_text)?;
+        let headers = file.headers()?;
+        let signature = file.signature.compile(&headers)?;
+        file.token.as_ref().map_or(Ok(()), |token| check_random_text("token", token))?;
+        Ok(Self {
+            source: toml_text.into(),
+            secret: file.secret.compile()?,
+            body: file.body.compile()?,
+            challenge: file.challenge.as_ref().map(|table| file.body.challenge(table)).transpose()?,
+            retry: file.retry.compile()?,
+            aliases: file.registration.checked()?,
+            timeout: file.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            name: file.name.into(),
+            title: file.title,
+            event_types: file.event_types,
+            stamp: file.timestamp,
+            token: file.token,
+            headers,
+            signature,
+        })
+    }
+
+    /// Its name in the API and in configuration, such as `numora`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The TOML text it was read from; [`Profile::parse`] of it gives the same profile, now and later.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The event types it knows; `None` means any.
+    #[must_use]
+    pub fn event_types(&self) -> Option<&[String]> {
+        self.event_types.as_deref()
+    }
+
+    /// Whether events of this type can be told in it.
+    #[must_use]
+    pub fn allows_event_type(&self, event_type: &str) -> bool {
+        self.event_types.as_ref().is_none_or(|types| types.iter().any(|known| known == event_type))
+    }
+
+    /// Every header it sets, as the vendor spells it; a webhook's own headers may not have these names in any case.
+    pub fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().map(|header| &*header.name)
+    }
+
+    /// Whether a header carries the static token, so that its value must not be shown.
+    #[must_use]
+    pub fn is_secret_header(&self, name: &str) -> bool {
+        let named = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        named.is_some_and(|header| header.value.uses(HeaderSlot::Token))
+    }
+
+    /// When to attempt again.
+    #[must_use]
+    pub fn retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    /// From the start of an attempt to the end of the answer, where the dialect says so.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Whether several secrets sign beside one another while a rotation's overlap lasts.
+    #[must_use]
+    pub fn signs_side_by_side(&self) -> bool {
+        self.signature.separator.is_some()
+    }
+
+    /// Whether each webhook has a static token beside its secret.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// What a receiver must pass before it gets events, if anything.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_ref()
+    }
+
+    /// Further members of the answer to a registration, each with the member whose value it repeats, such as
+    /// `("webhook_config_id", "id")`.
+    pub fn registration_aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.aliases.iter().map(|(alias, member)| (alias.as_str(), member.as_str()))
+    }
+
+    /// A fresh secret, made from chance.
+    #[must_use]
+    pub fn new_secret(&self, random: &[u8; 32]) -> Secret {
+        self.secret.text.make(random)
+    }
+
+    /// A fresh token, made from chance that the secret was not made from; `None` where the dialect has none.
+    #[must_use]
+    pub fn new_token(&self, random: &[u8; 32]) -> Option<Secret> {
+        self.token.as_ref().map(|token| token.make(random))
+    }
+
+    /// Prepares what signs: `secrets`, newest first, and the token where the dialect has one (else it is ignored).
+    /// Fails on a secret that does not have the dialect's form, on none, and on a missing token.
+    pub fn keys(&self, secrets: &[Secret], token: Option<&Secret>) -> Result<Keys, DialectError> {
+        let wrong = |key: &str, problem: &str| {
+            DialectError::at(key, problem).within(format!("a webhook of the dialect `{}`", self.name))
+        };
+        let prepared = secrets.iter().map(|secret| self.secret.prepare(self.signature.algorithm, secret));
+        let signing = prepared.collect::<Result<Vec<_>, _>>().map_err(|problem| wrong("secret", &problem))?;
+        if signing.is_empty() {
+            return Err(wrong("secret", "must be there"));
+        }
+        let token = token.filter(|_| self.has_token()).cloned();
+        if self.has_token() && token.is_none() {
+            return Err(wrong("token", "must be there beside the secret"));
+        }
+        Ok(Keys { signing, token })
+    }
+
+    /// The body of an event's deliveries: the same bytes each time. Fails on data that a flat body cannot carry.
+    pub fn render_body(&self, event: &Event) -> Result<Bytes, Unrenderable> {
+        let facts = Facts {
+            id: &event.id.to_string(),
+            event_type: &event.event_type,
+            time: event.time(),
+            data: &event.data,
+            challenge: "",
+        };
+        self.body.render(&facts).map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANDARD: &str = include_str!("../../config/dialects/standard.toml");
+    const BELTIC: &str = include_str!("../../config/dialects/beltic.toml");
+    const LIMAI: &str = include_str!("../../config/dialects/limai.toml");
+
+    /// The error of a file after one replacement.
+    fn error(text: &str, from: &str, to: &str) -> String {
+        assert!(text.contains(from), "{from}");
+        Profile::parse(&text.replace(from, to)).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_told_with_what_is_allowed() {
+        for (text, from, to, told) in [
+            (STANDARD, "name = \"standard\"", "name = \"Standard\"", "`name` must be 1 to 64 characters"),
+            (STANDARD, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
+            (STANDARD, "timeout_seconds", "timeout", "unknown field `timeout`"),
+            (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
+            (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
+            (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),
+            (STANDARD, "webhook-id: {id}", "Webhook-Signature: {id}", "twice"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {id}{type}", "some text between"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {event}", "allowed are {id}, {type}"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: x", "`signature.signed` has a placeholder that no header"),
+            (STANDARD, "{signatures}", "x", "`headers` must have `{signatures}`"),
+            (STANDARD, ".{body}\"", "\"", "`signature.signed` must have `{body}` once"),
+            (STANDARD, "separator = \" \"", "separator = \"\"", "`signature.separator` must be"),
+            (STANDARD, "random_bytes = 32", "random_bytes = 33", "`secret.random_bytes` must be from 16 to 32"),
+            (STANDARD, "min_chars = 38", "min_chars = 380", "`secret.min_chars` must not exceed"),
+            (STANDARD, "\"data\": \"{data}\"", "\"data\": 1", "`body.template` must have the data once"),
+            (
+                STANDARD,
+                "waits_seconds = [5",
+                "max_attempts = 3\nwaits_seconds = [5",
+                "`retry.waits_seconds` must stand",
+            ),
+            (STANDARD, "waits_seconds = [5", "waits_seconds = [-5", "`retry.waits_seconds` must be"),
+            (STANDARD, "[410]", "[200]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[\"499-400\"]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[410]\njitter = 2", "`retry.jitter` must be from 0 to 1"),
+            (BELTIC, "{token}", "x", "`token` must be there"),
+            (BELTIC, "\"processed\"", "\"has spaces\"", "`event_types` has `has spaces`"),
+            (BELTIC, "max_attempts = 5", "max_attempts = 0", "`retry.max_attempts` must be from 1 to 50"),
+            (BELTIC, "max_attempts = 5", "", "`retry` must have"),
+            (BELTIC, "factor = 2", "factor = 0.5", "`retry.factor` must be from 1 to 10"),
+            (LIMAI, "{challenge}", "x", "`challenge.template` must have"),
+            (LIMAI, "VERIFICATION", "", "`challenge.event_type` must be"),
+        ] {
+            let error = error(text, from, to);
+            assert!(error.contains(told), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_need_a_secret_of_the_right_form_and_the_token() {
+        let beltic = Profile::parse(BELTIC).expect("beltic");
+        let (secret, token) = (beltic.new_secret(&[1; 32]), beltic.new_token(&[2; 32]).expect("a token"));
+        assert!(beltic.keys(std::slice::from_ref(&secret), Some(&token)).is_ok());
+        for (secrets, token, told) in [(vec![], Some(&token), "`secret` must"), (vec![secret], None, "`token` must")] {
+            let error = beltic.keys(&secrets, token).expect_err(told).to_string();
+            assert!(error.contains("`beltic`") && error.contains(told), "{error}");
+        }
+        let standard = Profile::parse(STANDARD).expect("standard");
+        assert!(standard.keys(&["whsec_short".into()], None).is_err());
+        assert!(standard.keys(&[standard.new_secret(&[1; 32])], None).is_ok());
+    }
+
+    #[test]
+    fn only_the_header_of_the_token_is_secret() {
+        let beltic = Profile::parse(BELTIC).expect("beltic");
+        assert!(beltic.is_secret_header("x-webhook-token") && !beltic.is_secret_header("X-Webhook-Signature"));
+    }
+}
