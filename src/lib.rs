@@ -4,4 +4,5 @@ pub mod domain;
 
 pub mod dialect;
 
+pub mod net;
 pub mod store;

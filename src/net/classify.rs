@@ -1,0 +1,78 @@
+//! What a failure to get an answer means: a class for the tenant, the whole story for the operator.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::io;
+
+use rustls::pki_types::InvalidDnsNameError;
+
+use super::guard::Blocked;
+use super::resolver::DnsFailure;
+use crate::domain::outcome::Class;
+
+/// Characters of an operator's text at most; certificate errors can be long.
+const MAX_TEXT_CHARS: usize = 1_000;
+
+/// Reads a client error. The URL is left out of the text: it may hold a receiver's token.
+pub(super) fn classify(error: reqwest::Error) -> (Class, String) {
+    let error = error.without_url();
+    let class = chain(&error).find_map(verdict);
+    let class = class.unwrap_or_else(|| match () {
+        () if error.is_timeout() => Class::Timeout,
+        () if error.is_connect() => Class::Connect,
+        () => Class::Protocol,
+    });
+    (class, story(&error))
+}
+
+/// What one error of a chain says for certain, if anything.
+fn verdict(error: &(dyn Error + 'static)) -> Option<Class> {
+    match () {
+        () if error.is::<Blocked>() => Some(Class::BlockedAddress),
+        () if error.is::<DnsFailure>() => Some(Class::Dns),
+        () if error.is::<rustls::Error>() || error.is::<InvalidDnsNameError>() => Some(Class::Tls),
+        () => error.downcast_ref().and_then(http).or_else(|| error.downcast_ref().and_then(broken)),
+    }
+}
+
+fn http(error: &hyper::Error) -> Option<Class> {
+    match () {
+        () if error.is_parse() => Some(Class::Protocol),
+        () if error.is_timeout() => Some(Class::Timeout),
+        // The connection ended where a status line should have come. Whether the receiver acted is unknown, so it counts.
+        () if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => Some(Class::Connect),
+        () => None,
+    }
+}
+
+/// A broken or impossible connection. Errors that wrap another one leave the verdict to it.
+fn broken(error: &io::Error) -> Option<Class> {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Some(Class::Timeout),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => None,
+        _ => Some(Class::Connect),
+    }
+}
+
+/// An error and its sources, outermost first. An `io::Error` hides the error within it from `source`, so it is asked.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+fn story(error: &reqwest::Error) -> String {
+    let mut story = String::new();
+    let mut last = String::new();
+    for error in chain(error) {
+        let text = error.to_string();
+        if !last.ends_with(&text) {
+            let separator = if story.is_empty() { "" } else { ": " };
+            // Writing to a string does not fail.
+            let _ = write!(story, "{separator}{text}");
+        }
+        last = text;
+    }
+    story.chars().take(MAX_TEXT_CHARS).collect()
+}
