@@ -4,5 +4,6 @@ pub mod domain;
 
 pub mod dialect;
 
+pub mod embedded;
 pub mod net;
 pub mod store;

@@ -1,0 +1,132 @@
+//! The data folder: its paths, its two locks, its password.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::EmbeddedError;
+use super::account::Account;
+use crate::domain::secret::Secret;
+
+/// How often a lock or a starting server is looked at: far below what a person notices.
+pub(super) const POLL: Duration = Duration::from_millis(10);
+
+/// `database.data_dir`, existing and reachable for the user that Postgres runs as.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+    account: Account,
+}
+
+impl Folder {
+    /// Makes the folder where it is missing.
+    pub(super) fn open(data_dir: &Path, account: Account) -> Result<Self, EmbeddedError> {
+        let root = std::path::absolute(data_dir).map_err(EmbeddedError::io("find", data_dir))?;
+        // Before anything is made, so that nothing is left behind where it cannot be used.
+        account.check_reach(&root)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(&root).map_err(EmbeddedError::io("make", &root))?;
+        let root = root.canonicalize().map_err(EmbeddedError::io("find", &root))?;
+        account.check_reach(&root)?;
+        Ok(Self { root, account })
+    }
+
+    /// Who owns the data, and runs Postgres.
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The folder itself.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Postgres' own data folder.
+    pub(super) fn postgres(&self) -> PathBuf {
+        self.root.join("postgres")
+    }
+
+    /// The log of the server.
+    pub(super) fn log(&self) -> PathBuf {
+        self.root.join("postgres.log")
+    }
+
+    /// Downloaded binaries, a folder for each version.
+    pub(super) fn binaries(&self) -> PathBuf {
+        self.root.join("binaries")
+    }
+
+    /// The password file, which `initdb` reads.
+    pub(super) fn password_file(&self) -> PathBuf {
+        self.root.join("password")
+    }
+
+    /// Draws a new password.
+    pub(super) fn renew_password(&self) -> Result<(), EmbeddedError> {
+        let path = self.password_file();
+        let password = hex::encode(rand::random::<[u8; 24]>());
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(password.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(EmbeddedError::io("write", &path))?;
+        self.account.own(&path)
+    }
+
+    /// Reads the password.
+    pub(super) fn password(&self) -> Result<Secret, EmbeddedError> {
+        let path = self.password_file();
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.trim().into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(EmbeddedError::NoPassword { path }),
+            Err(error) => Err(EmbeddedError::io("read", &path)(error)),
+        }
+    }
+
+    /// Waits until no other process starts, attaches to or stops the server; holds until dropped.
+    pub(super) async fn lock_start(&self) -> Result<File, EmbeddedError> {
+        let path = self.root.join("start.lock");
+        let file = open_lock(&path)?;
+        let mut told = false;
+        // Polled rather than awaited in a thread, so that a caller who gives up leaves nothing behind.
+        while !lock_alone(&file).map_err(EmbeddedError::io("lock", &path))? {
+            if !std::mem::replace(&mut told, true) {
+                tracing::debug!(folder = %self.root.display(), "another process is starting or stopping Postgres here");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(file)
+    }
+
+    /// Counts the caller among the users of the server, until dropped. Only while holding `start.lock`.
+    pub(super) fn join_users(&self) -> Result<File, EmbeddedError> {
+        let path = self.root.join("users.lock");
+        let file = open_lock(&path)?;
+        file.lock_shared().map_err(EmbeddedError::io("lock", &path))?;
+        Ok(file)
+    }
+
+    /// Leaves the users and says whether there are others. Only while holding `start.lock`, which also makes up for
+    /// the change from a common to an exclusive lock not being atomic.
+    pub(super) fn leave_users(&self, mine: File) -> Result<bool, EmbeddedError> {
+        let path = self.root.join("users.lock");
+        drop(mine);
+        let alone = lock_alone(&open_lock(&path)?).map_err(EmbeddedError::io("lock", &path))?;
+        Ok(!alone)
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, EmbeddedError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).open(path).map_err(EmbeddedError::io("open", path))
+}
+
+fn lock_alone(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
