@@ -1,9 +1,12 @@
 //! Tidings
 
-pub mod domain;
-
 pub mod dialect;
-
+pub mod domain;
 pub mod embedded;
 pub mod net;
 pub mod store;
+
+pub mod dispatch;
+
+pub mod config;
+pub mod telemetry;

@@ -1,8 +1,9 @@
 //! Who Postgres runs as: ourselves, or, as it refuses to run as root, the user `postgres` or else `nobody`.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,6 +52,17 @@ impl Account {
         NAMES.into_iter().find_map(lesser)
     }
 
+    /// The owner of data that exist already, in place of the user that new data would belong to: a folder made by an
+    /// ordinary user stays that user's after a start as root.
+    pub(super) fn or_owner_of(self, data: &Path) -> Self {
+        match (self, fs::metadata(data)) {
+            (Self::Lesser { uid, .. }, Ok(meta)) if meta.uid() != uid && meta.uid() != 0 => {
+                Self::Lesser { name: format!("number {}", meta.uid()), uid: meta.uid(), gid: meta.gid() }
+            }
+            (account, _) => account,
+        }
+    }
+
     /// A command that runs as this user; becoming another user clears the supplementary groups too.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -62,13 +74,11 @@ impl Account {
         command
     }
 
-    /// Gives a file or folder to this user.
-    pub(super) fn own(&self, path: &Path) -> Result<(), EmbeddedError> {
+    /// Gives an open file or folder to this user.
+    pub(super) fn own(&self, file: &File) -> io::Result<()> {
         match self {
             Self::Own => Ok(()),
-            Self::Lesser { uid, gid, .. } => {
-                chown(path, Some(*uid), Some(*gid)).map_err(EmbeddedError::io("change the owner of", path))
-            }
+            Self::Lesser { uid, gid, .. } => fchown(file, Some(*uid), Some(*gid)),
         }
     }
 

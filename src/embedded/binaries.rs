@@ -44,7 +44,7 @@ impl Binaries {
         if let Some(dir) = &config.bin_dir {
             let fits = probe(dir).and_then(|major| fits(major, wanted));
             return fits
-                .map(|()| Self { dir: dir.clone() })
+                .map(|()| Self { dir: real(dir) })
                 .map_err(|reason| EmbeddedError::BinDir { dir: dir.clone(), reason });
         }
         let mut places: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
@@ -204,6 +204,18 @@ mod tests {
         assert!(old.contains("it is PostgreSQL 13, 14 or newer is needed"), "{old}");
         let none = choose(&[], None, fake_probe).expect_err("nothing");
         assert_eq!(none, "neither on the PATH nor in the usual folders");
+    }
+
+    #[test]
+    fn a_failed_download_says_what_was_tried_and_what_to_do() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(home.path(), Account::Own).expect("a folder");
+        let message = |wanted| missing(&folder, wanted, "LOOKED".into(), "OFFLINE".into()).to_string();
+        for (message, version) in [(message(None), "PostgreSQL 14 or newer"), (message(Some(16)), "PostgreSQL 16")] {
+            for part in ["LOOKED", "OFFLINE", &format!("Install {version}"), "PG_BIN_DIR"] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
     }
 
     #[test]

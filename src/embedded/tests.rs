@@ -1,11 +1,11 @@
 //! The private Postgres over its life: started, shared, killed, started again. Each against the real programs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process};
 use tempfile::TempDir;
 
 use super::account::Account;
@@ -67,8 +67,11 @@ impl Drop for Home {
 }
 
 fn signal(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id");
-    kill_process(pid, signal).expect("a signal");
+    kill_process(process(pid), signal).expect("a signal");
+}
+
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id")
 }
 
 /// Asks the server with `psql`, where it is installed beside it; the store's tests ask with sqlx.
@@ -82,9 +85,12 @@ fn ask(server: &Server, sql: &str) -> Option<String> {
 #[tokio::test]
 async fn a_cold_start_gives_a_server_and_stop_ends_it() {
     let home = Home::new();
+    let leftover = home.dir.path().join("data/postgres.new-0badf00d");
+    fs::create_dir_all(&leftover).expect("what an interrupted start leaves");
     let server = home.start().await;
     let pid = server.postmaster_pid();
-    assert!(home.runs(pid));
+    assert!(home.runs(pid) && !leftover.exists());
+    assert_eq!(getpgid(Some(process(pid))).expect("a group"), process(pid), "Ctrl-C does not reach it");
     assert!(home.pid_file().expect("a pid file").answers().await.is_some());
     if let Some(answer) = ask(&server, "select current_user, current_setting('fsync'), current_setting('jit')") {
         assert_eq!(answer, "tidings|on|off");
@@ -223,6 +229,23 @@ async fn as_root_a_folder_that_only_root_can_enter_is_refused_before_anything_is
     let error = Server::start(&Config::new(shut.path().join("data"))).await.expect_err("out of reach");
     assert!(matches!(&error, EmbeddedError::Unreachable { barrier, .. } if barrier == shut.path()), "{error}");
     assert!(!shut.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn as_root_the_data_of_an_ordinary_user_stay_that_users() {
+    if Account::of_server().expect("an account") == Account::Own {
+        return;
+    }
+    let home = Home::new();
+    home.start().await.stop().await.expect("stopped");
+    let owner = "54321:54321";
+    assert!(Command::new("chown").args(["-R", owner]).arg(home.dir.path()).status().expect("chown").success());
+    home.start().await.stop().await.expect("stopped");
+    let ours = ["postgres", "postgres.log", "password", "start.lock", "users.lock"];
+    for name in ours {
+        let meta = fs::metadata(home.dir.path().join("data").join(name)).expect(name);
+        assert_eq!(meta.uid(), 54_321, "{name}");
+    }
 }
 
 /// Prints how long the ways to a server take: `cargo test --lib embedded -- --ignored --nocapture`.
