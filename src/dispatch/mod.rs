@@ -1,0 +1,5 @@
+//! The loop that delivers.
+
+mod config;
+
+pub use config::Config;
