@@ -8,5 +8,9 @@ pub mod store;
 
 pub mod dispatch;
 
+pub mod app;
 pub mod config;
+pub mod shutdown;
 pub mod telemetry;
+
+pub mod cli;

@@ -86,7 +86,9 @@ impl Layers {
     /// The lowest layer.
     pub(super) fn built_in() -> Result<Self, ConfigError> {
         let mut settings = read_toml(BUILT_IN, Path::new("config/default.toml"))?;
-        settings.iter_mut().for_each(|setting| setting.origin = Origin::Default);
+        for setting in &mut settings {
+            setting.origin = Origin::Default;
+        }
         Ok(Self { defaults: settings.clone(), settings, problems: Vec::new() })
     }
 

@@ -29,6 +29,7 @@ use layers::Layers;
 pub use layers::{Origin, Setting};
 pub use problem::{ConfigError, Problem};
 pub use sections::{Dialects, Retention, Secrets, Server};
+pub use show::without_password;
 
 /// Every setting of the program.
 #[derive(Debug, Clone, Default, Deserialize)]

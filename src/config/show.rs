@@ -41,7 +41,8 @@ fn shown(setting: &Setting) -> String {
 }
 
 /// A database URL with its password masked.
-fn without_password(url: &str) -> String {
+#[must_use]
+pub fn without_password(url: &str) -> String {
     let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
     let query: Vec<_> = parsed.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
     if query.iter().any(|(key, _)| key == "password") {

@@ -125,16 +125,16 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
         ("TIDINGS__RETENTION__DAYS", "0"),
         ("TIDINGS__SECRETS__MASTER_KEY", "hunter2"),
     ];
-    let mut told = String::new();
+    let mut told = Vec::new();
     for file in wrong_files {
         let error = load(file, &[]).expect_err(file);
-        told.push_str(&format!("{}\n  {error}\n", file.replace('\n', " ")));
+        told.push(format!("{}\n  {error}", file.replace('\n', " ")));
     }
     for (name, value) in wrong_variables {
         let error = load("", &[(name, value)]).expect_err(name);
-        told.push_str(&format!("{name}={value}\n  {error}\n"));
+        told.push(format!("{name}={value}\n  {error}"));
     }
-    insta::assert_snapshot!("problems", told);
+    insta::assert_snapshot!("problems", told.join("\n"));
 }
 
 #[test]

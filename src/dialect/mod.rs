@@ -92,4 +92,4 @@ pub use profile::Profile;
 pub use set::{DEFAULT_DIALECT, Dialects};
 pub use sign::{Signed, Subject};
 pub use splice::Unrenderable;
-pub use verify::VerifyError;
+pub use verify::{Glance, VerifyError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use super::StoreError;
 
@@ -136,6 +136,14 @@ impl Store {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        let (options, wait) = (self.pool.connect_options(), self.pool.options().get_acquire_timeout());
+        let connection = tokio::time::timeout(wait, options.connect()).await;
+        connection.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+        Ok(())
     }
 
     /// Answers when the database does.
