@@ -35,6 +35,7 @@ impl Database {
     pub async fn prepare(&self, migrate: bool) -> Result<(), AppError> {
         let prepared = if migrate { self.store.migrate().await } else { self.store.check_schema().await };
         prepared.map_err(|error| match error {
+            StoreError::Schema(told) if migrate => AppError::Migrate(told),
             StoreError::Schema(_) => AppError::Schema(error),
             other => AppError::Statement(other),
         })

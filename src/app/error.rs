@@ -27,6 +27,9 @@ pub enum AppError {
     /// The schema is older than this program.
     #[error("{0}, or start with `tidings serve --migrate`")]
     Schema(StoreError),
+    /// The migrations do not fit what is there.
+    #[error("the database's schema cannot be brought to this version: {0}. Was this database made by something else?")]
+    Migrate(String),
     /// A statement failed while the program was put together.
     #[error("the database does not do what it should")]
     Statement(#[source] StoreError),

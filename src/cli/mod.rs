@@ -14,6 +14,7 @@
 //! **To add** a command: a variant of [`Command`] with a sentence and an example, and a file here.
 
 mod check_config;
+mod dev;
 mod failure;
 mod healthcheck;
 mod layout;
@@ -56,6 +57,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Try Tidings out: a Postgres of its own, the API, the dispatcher, a receiver and a sample event
+    #[command(after_help = dev::EXAMPLES)]
+    Dev,
     /// Run the service: the REST API, the dispatcher, or both
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Options),
@@ -90,14 +94,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Healthcheck => return healthcheck::run(loaded.config.server.listen),
         _ => {}
     }
-    telemetry::init(&loaded.config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
+    let config = match &cli.command {
+        Command::Dev => dev::settle(loaded),
+        _ => loaded.config,
+    };
+    telemetry::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let shutdown = shutdown::on_signals()?;
         match cli.command {
-            Command::Serve(options) => serve::run(options, loaded.config, shutdown).await,
-            Command::Migrate => serve::migrate(&loaded.config).await,
-            Command::Listen(options) => listen::run(options, &loaded.config, shutdown).await,
+            Command::Dev => dev::run(config, shutdown).await,
+            Command::Serve(options) => serve::run(options, config, shutdown).await,
+            Command::Migrate => serve::migrate(&config).await,
+            Command::Listen(options) => listen::run(options, &config, shutdown).await,
             Command::CheckConfig | Command::Healthcheck => Ok(()),
         }
     });
