@@ -1,12 +1,12 @@
 //! Tidings
 
+pub mod actions;
 pub mod dialect;
+pub mod dispatch;
 pub mod domain;
 pub mod embedded;
 pub mod net;
 pub mod store;
-
-pub mod dispatch;
 
 pub mod app;
 pub mod config;

@@ -23,13 +23,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::actions::Context;
 use crate::config::Config;
 use crate::dialect::Dialects;
+use crate::dispatch::Dispatcher;
 use crate::domain::clock::Clock;
 use crate::domain::secret::MasterKey;
 use crate::net::Sender;
 use crate::store::dialects::DialectText;
-use seams::{Context, Dispatcher, router};
+use seams::router;
 
 pub use database::{Database, data_dir};
 pub use error::{AppError, ListenError};
@@ -44,7 +46,6 @@ pub enum Role {
 }
 
 /// A program that is ready to run.
-#[derive(Debug)]
 pub struct App {
     clock: Clock,
     api: Option<Door>,

@@ -15,6 +15,7 @@
 //! headers = [                           # {id} {type} {timestamp} {signatures} {token}
 //!   "X-Acme-Time: {timestamp}",         # Content-Type: application/json comes by itself
 //!   "X-Acme-Signature: {signatures}",
+//!   "X-Acme-Token: {token}",
 //! ]
 //!
 //! [timestamp]                           # what {timestamp} is; only where it is used
@@ -93,3 +94,16 @@ pub use set::{DEFAULT_DIALECT, Dialects};
 pub use sign::{Signed, Subject};
 pub use splice::Unrenderable;
 pub use verify::{Glance, VerifyError};
+
+#[cfg(test)]
+mod tests {
+    use super::Profile;
+
+    #[test]
+    fn the_file_that_is_explained_above_is_a_dialect() {
+        let lines = include_str!("mod.rs").lines().skip_while(|line| *line != "//! ```toml").skip(1);
+        let toml = lines.take_while(|line| *line != "//! ```").map(|line| line.trim_start_matches("//!").trim_start());
+        let acme = Profile::parse(&toml.collect::<Vec<_>>().join("\n")).expect("a dialect");
+        assert!(acme.name() == "acme" && acme.has_token() && acme.signs_side_by_side() && acme.challenge().is_some());
+    }
+}

@@ -189,6 +189,7 @@ mod tests {
 
     const STANDARD: &str = include_str!("../../config/dialects/standard.toml");
     const BELTIC: &str = include_str!("../../config/dialects/beltic.toml");
+    const DOCINTELL: &str = include_str!("../../config/dialects/docintell.toml");
     const LIMAI: &str = include_str!("../../config/dialects/limai.toml");
 
     /// The error of a file after one replacement.
@@ -201,8 +202,8 @@ mod tests {
     fn a_wrong_key_or_value_is_told_with_what_is_allowed() {
         for (text, from, to, told) in [
             (STANDARD, "name = \"standard\"", "name = \"Standard\"", "`name` must be 1 to 64 characters"),
-            (STANDARD, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
-            (STANDARD, "timeout_seconds", "timeout", "unknown field `timeout`"),
+            (DOCINTELL, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
+            (DOCINTELL, "timeout_seconds", "timeout", "unknown field `timeout`"),
             (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
             (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
             (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),

@@ -27,7 +27,8 @@ pub(super) fn members<'d>(data: &'d [u8], own: &[Box<str>]) -> Result<&'d [u8], 
     let data = data.trim_ascii();
     let inner = data.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
     let Some(inner) = inner else { return Err(Unrenderable::NotAnObject { found: kind(data) }) };
-    let scanned = serde_json::Deserializer::from_slice(data).deserialize_map(Names(own));
+    let mut json = serde_json::Deserializer::from_slice(data);
+    let scanned = json.deserialize_map(Names(own)).and_then(|scan| json.end().map(|()| scan));
     match scanned.map_err(|_| Unrenderable::NotAnObject { found: "not JSON" })? {
         Scan { taken: Some(index), .. } => Err(Unrenderable::Collision { member: own[index].to_string() }),
         Scan { empty: true, .. } => Ok(&[]),
@@ -131,7 +132,7 @@ mod tests {
         for (data, found) in [("[1]", "an array"), ("null", "null"), ("-1", "a number"), ("\"{}\"", "a string")] {
             assert_eq!(splice(data), Err(Unrenderable::NotAnObject { found }), "{data}");
         }
-        for broken in ["{]}", "", "{\"a\"}", "true}"] {
+        for broken in ["{]}", "{", "{},{}", "", "{\"a\"}", "true}"] {
             assert!(splice(broken).is_err(), "{broken}");
         }
     }

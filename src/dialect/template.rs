@@ -26,8 +26,8 @@ impl<S: Copy + PartialEq> Template<S> {
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.into()));
             }
-            let end = opened.find('}').unwrap_or(opened.len() - 1);
-            let word = &opened[1..end.max(1)];
+            let end = opened.find('}').ok_or_else(|| unknown(opened, slots))?;
+            let word = &opened[1..end];
             let slot = slots.iter().find(|(name, _)| *name == word);
             let (_, slot) = slot.ok_or_else(|| unknown(&opened[..=end], slots))?;
             pieces.push(Piece::Slot(*slot));
@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn a_wrong_placeholder_is_told_with_the_right_ones() {
-        for (text, found) in [("x{c}", "`{c}`"), ("{", "`{`"), ("{}", "`{}`"), ("{a", "`{a`"), ("{{a}}", "`{{a}`")] {
+        for (text, found) in
+            [("x{c}", "`{c}`"), ("{", "`{`"), ("{}", "`{}`"), ("{a", "`{a`"), ("{é", "`{é`"), ("{{a}}", "`{{a}`")]
+        {
             let error = Template::parse(text, SLOTS).expect_err(text);
             assert!(error.starts_with(found) && error.ends_with("{a}, {b}"), "{text}: {error}");
         }

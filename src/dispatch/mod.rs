@@ -1,5 +1,33 @@
 //! The loop that delivers.
+//!
+//! ```text
+//!   hand-off after accept ─┐
+//!                          ├─→ lanes ─→ journey: sign → send → decide ─→ settler ─→ Postgres
+//!   look: due lanes, claim ┘     ▲                                  │
+//!                                └────────── the next one ──────────┘
+//! ```
+//! [`Dispatcher::tick`] is one look at the database: it renews the lease, takes over changed webhooks, gives back what cannot be
+//! sent and claims what is due. `run` is a loop around it. Between ticks, workers take claimed deliveries out of the lanes
+//! one after another, and each makes a delivery's whole [`journey`].
+//!
+//! **Invariants**
+//! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
+//! - No transaction is open while a request is.
+//! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
+//! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
+//!
+//! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
+mod chores;
 mod config;
+mod destination;
+mod directory;
+mod dispatcher;
+mod journey;
+mod lanes;
+mod lease;
+mod settler;
+mod shutdown;
 
 pub use config::Config;
+pub use dispatcher::Dispatcher;

@@ -31,7 +31,11 @@ fn verdict(error: &(dyn Error + 'static)) -> Option<Class> {
         () if error.is::<Blocked>() => Some(Class::BlockedAddress),
         () if error.is::<DnsFailure>() => Some(Class::Dns),
         () if error.is::<rustls::Error>() || error.is::<InvalidDnsNameError>() => Some(Class::Tls),
-        () => error.downcast_ref().and_then(http).or_else(|| error.downcast_ref().and_then(broken)),
+        () => error
+            .downcast_ref()
+            .and_then(http)
+            .or_else(|| error.downcast_ref().and_then(http2))
+            .or_else(|| error.downcast_ref().and_then(broken)),
     }
 }
 
@@ -41,6 +45,16 @@ fn http(error: &hyper::Error) -> Option<Class> {
         () if error.is_timeout() => Some(Class::Timeout),
         // The connection ended where a status line should have come. Whether the receiver acted is unknown, so it counts.
         () if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => Some(Class::Connect),
+        () => None,
+    }
+}
+
+/// A stream that the receiver reset, or a connection it is leaving, broke before the status line; what this side objects
+/// to is not HTTP.
+fn http2(error: &h2::Error) -> Option<Class> {
+    match () {
+        () if error.is_remote() => Some(Class::Connect),
+        () if error.is_library() => Some(Class::Protocol),
         () => None,
     }
 }

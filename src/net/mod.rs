@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`target`] | which URLs are accepted, and in which form they are kept |
 //! | [`guard`], `forbidden` | which addresses, names and ports are sent to |
-//! | `resolver` | which addresses a name stands for, vetted |
+//! | `lookup`, `resolver` | which addresses a name stands for, vetted |
 //! | [`headers`] | which headers a tenant may add |
 //! | [`sender`], `answer` | one POST and its answer |
 //! | `classify` | what a failure means |
@@ -27,6 +27,7 @@ pub mod config;
 mod forbidden;
 pub mod guard;
 pub mod headers;
+mod lookup;
 mod resolver;
 pub mod sender;
 pub mod target;

@@ -3,32 +3,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::guard::{Guard, is_local_name};
-
-/// Where answers come from: the system, or a test that lies.
-pub(super) trait Lookup: Send + Sync + 'static {
-    fn lookup(&self, name: String) -> Looking;
-}
-
-/// An answer on its way.
-pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
-
-/// The system's resolver: hosts file, search domains and DNS as the host is set up.
-pub(super) struct System;
-
-impl Lookup for System {
-    fn lookup(&self, name: String) -> Looking {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
-            Ok(found.map(|socket| socket.ip()).collect())
-        })
-    }
-}
+use super::lookup::Lookup;
 
 /// A name that could not be resolved.
 #[derive(Debug, thiserror::Error)]

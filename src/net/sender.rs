@@ -12,7 +12,8 @@ use super::classify::classify;
 use super::config::{Config, ConfigError};
 use super::guard::Guard;
 use super::headers::Headers;
-use super::resolver::{Lookup, System, Vetting};
+use super::lookup::{Lookup, System, Together};
+use super::resolver::Vetting;
 use super::target::Target;
 use crate::domain::outcome::{Class, Outcome};
 
@@ -57,7 +58,7 @@ pub struct Request {
 impl Sender {
     /// A sender that follows `config`.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Self::with_lookup(config, System)
+        Self::with_lookup(config, Together::new(System))
     }
 
     pub(super) fn with_lookup<L: Lookup>(config: &Config, lookup: L) -> Result<Self, ConfigError> {

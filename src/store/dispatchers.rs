@@ -121,9 +121,14 @@ impl Store {
         Ok(lapsed)
     }
 
-    /// Strikes a process off the list, after it released what it held.
+    /// Frees whatever a process still holds and strikes it off the list.
     pub async fn discharge(&self, id: DispatcherId) -> Result<(), StoreError> {
-        sqlx::query!("DELETE FROM tidings.dispatchers WHERE id = $1", id.0).execute(&self.hot).await?;
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!("UPDATE tidings.outbox SET holder = NULL WHERE holder = $1", id.0)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("DELETE FROM tidings.dispatchers WHERE id = $1", id.0).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 }

@@ -10,11 +10,14 @@
 
 pub mod accept;
 pub mod claim;
+pub mod destinations;
 pub mod dialects;
 pub mod dispatchers;
 mod error;
+pub mod housekeeping;
 mod ids;
 mod pool;
+pub mod rate_gates;
 pub mod settle;
 
 pub use error::StoreError;

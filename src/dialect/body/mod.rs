@@ -121,6 +121,8 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn render(template: &str, format: TimeFormat, data: &str) -> String {
@@ -158,5 +160,48 @@ mod tests {
     fn unix_seconds_alone_are_a_number() {
         let template = r#"{"t":"{occurred_at}","s":"at {occurred_at}","d":"{data}"}"#;
         assert_eq!(render(template, TimeFormat::UnixSeconds, "1"), r#"{"t":0,"s":"at 0","d":1}"#);
+    }
+
+    /// Some JSON text, with white space of its own.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<f64>()
+                .prop_filter("JSON has no such number", |number| number.is_finite())
+                .prop_map(|n| format!("{n:e}")),
+            any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+            Just(" null".to_owned()),
+            Just("\"\\ud800\"".to_owned()),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let members = prop::collection::vec(("[a-z\"\\\\]{0,3}", inner.clone()), 0..4);
+            let object = members.prop_map(|members| {
+                let member = |(name, value): (String, String)| format!("{} :{value}", serde_json::Value::from(name));
+                format!("{{{} }}", members.into_iter().map(member).collect::<Vec<_>>().join(", "))
+            });
+            prop_oneof![
+                object,
+                prop::collection::vec(inner, 0..4).prop_map(|values| format!("[{}\t]", values.join(",")))
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_data_the_body_is_json_and_has_it_byte_for_byte(data in json()) {
+            for template in [r#"{"I":1,"D":"{data}"}"#, r#"{"I":1,"...":"{data}","O":[]}"#, r#"{"...":"{data}","O":0}"#] {
+                let body = Body::compile(template, TimeFormat::default(), EVENT_SLOTS).expect("a template");
+                let facts = Facts { id: "", event_type: "", time: DateTime::UNIX_EPOCH, data: data.as_bytes(), challenge: "" };
+                let Ok(rendered) = body.render(&facts) else {
+                    let is_flat = template.contains("...");
+                    prop_assert!(is_flat && data.as_bytes()[0] != b'{', "{data}");
+                    continue;
+                };
+                let text = String::from_utf8(rendered).expect("text");
+                serde_json::from_str::<serde::de::IgnoredAny>(&text).expect("JSON");
+                let is_empty = data.trim_matches(['{', '}', ' ']).is_empty();
+                let kept = if template.contains("...") { &data[1..data.len() - 1] } else { &data };
+                prop_assert!(is_empty || text.contains(kept), "{text}");
+            }
+        }
     }
 }

@@ -28,7 +28,7 @@ const fn default_jitter() -> f64 {
 
 /// One status, or two with a dash between them.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a status such as 410 or a range such as \"400-499\"")]
 enum Status {
     One(u16),
     Range(String),

@@ -15,7 +15,7 @@ use super::{Config, Headers, Request, Sender, Target};
 use crate::domain::outcome::Outcome;
 
 /// The time of an attempt in these tests.
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(400);
 
 fn local() -> Config {
     Config { allow: vec!["127.0.0.0/8".parse().expect("a network")], ..Config::default() }

@@ -1,0 +1,41 @@
+//! What Tidings does, one verb a file: where rooms meet or where several things must happen together. A plain read goes from
+//! `api` to `store`.
+//!
+//! **Invariants**
+//! - An action gets everything it works with from its [`Context`] and its arguments; it keeps nothing between calls.
+//! - Nothing is sent while a transaction is open.
+//! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
+//! - Secrets are sealed and opened in [`vault`] only.
+//!
+//! **To add** an action, add a file named by its verb.
+
+pub mod accept;
+mod error;
+mod member;
+pub mod vault;
+
+use std::sync::Arc;
+
+pub use error::{ActionError, Fault};
+pub use member::Member;
+
+use crate::dialect::Dialects;
+use crate::domain::clock::Clock;
+use crate::domain::secret::MasterKey;
+use crate::net::Sender;
+use crate::store::Store;
+
+/// What every action works with. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The wire languages on offer.
+    pub dialects: Arc<Dialects>,
+    /// What seals secrets.
+    pub master_key: MasterKey,
+    /// The way out.
+    pub sender: Sender,
+}

@@ -1,0 +1,79 @@
+//! The vault: the one place where a webhook's secrets are sealed and opened.
+//!
+//! What is sealed is bound to its tenant, its webhook and its kind, so that a ciphertext moved elsewhere in the database does
+//! not open there.
+
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::{MasterKey, Sealed, Secret, SecretError};
+
+/// What a secret is for; also the word for it in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Signs requests.
+    Signing,
+    /// Goes along with each request.
+    Token,
+    /// The webhook's own headers, of which some may be credentials.
+    Headers,
+}
+
+impl Kind {
+    /// The word in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signing => "signing",
+            Self::Token => "token",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+/// Seals a secret of a webhook.
+pub fn seal(
+    key: &MasterKey,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    kind: Kind,
+    secret: &Secret,
+) -> Result<Sealed, SecretError> {
+    key.seal(secret, &place(tenant_id, webhook_id, kind), rand::random())
+}
+
+/// Opens a secret of a webhook.
+pub fn open(
+    key: &MasterKey,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    kind: Kind,
+    sealed: &Sealed,
+) -> Result<Secret, SecretError> {
+    key.open(sealed, &place(tenant_id, webhook_id, kind))
+}
+
+/// Seals a webhook's own headers, names and values.
+pub fn seal_headers(
+    key: &MasterKey,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    headers: &[(String, String)],
+) -> Result<Sealed, SecretError> {
+    let text = serde_json::to_string(headers).map_err(|_| SecretError::Corrupt)?;
+    seal(key, tenant_id, webhook_id, Kind::Headers, &text.into())
+}
+
+/// Opens a webhook's own headers.
+pub fn open_headers(
+    key: &MasterKey,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    sealed: &Sealed,
+) -> Result<Vec<(String, String)>, SecretError> {
+    use secrecy::ExposeSecret;
+    let text = open(key, tenant_id, webhook_id, Kind::Headers, sealed)?;
+    serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Corrupt)
+}
+
+fn place(tenant_id: TenantId, webhook_id: WebhookId, kind: Kind) -> Vec<u8> {
+    format!("{tenant_id}|{webhook_id}|{}", kind.as_str()).into_bytes()
+}

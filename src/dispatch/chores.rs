@@ -1,0 +1,52 @@
+//! Chores: what some dispatcher has to do now and then.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::domain::clock::Clock;
+use crate::store::{Store, StoreError};
+
+/// How often dispatchers that stopped renewing are looked for.
+const WATCH: Duration = Duration::from_secs(1);
+/// How often deliveries are looked for that name a holder nobody knows.
+const SWEEP: Duration = Duration::from_mins(1);
+/// How often partitions are made ahead and old idempotency keys are dropped.
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// When each chore was last done.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    watched: Mutex<Option<Instant>>,
+    swept: Mutex<Option<Instant>>,
+    kept_house: Mutex<Option<Instant>>,
+}
+
+impl Chores {
+    /// Does what is due.
+    pub(super) async fn tick(&self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+        let sweep = is_due(&self.swept, SWEEP);
+        if sweep || (is_due(&self.watched, WATCH) && store.any_lapsed(clock.now()).await?) {
+            let freed = store.rescue(clock.now(), GRACE).await?;
+            if freed > 0 {
+                warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
+            }
+        }
+        if is_due(&self.kept_house, HOUSEKEEPING) {
+            store.keep_house(clock.now()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_due(last: &Mutex<Option<Instant>>, every: Duration) -> bool {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = last.is_none_or(|last| last.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}

@@ -1,0 +1,120 @@
+//! The directory: webhooks and dialects as this process knows them.
+//!
+//! Each look at the database brings the news of changed webhooks, which are dropped here and read again when next needed.
+//! Nothing is sent under a view older than [`VALIDITY`]; so an answer to "deactivate", which waits for every dispatcher to
+//! have caught up or for that long, promises that no send begins after it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::destination::Destination;
+use crate::actions::{ActionError, Context};
+use crate::dialect::Profile;
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::lease::{DialectRevision, DispatcherId};
+use crate::store::dispatchers::Snapshot;
+use crate::store::{Store, StoreError};
+
+/// A view of the webhooks is good for this long.
+pub(super) const VALIDITY: Duration = Duration::from_secs(1);
+
+/// Destinations kept; beyond that all are read again, which is rare and cheap.
+const MOST: usize = 20_000;
+
+/// Webhooks and dialects, as last seen.
+pub(super) struct Directory {
+    context: Context,
+    known: Mutex<Known>,
+    profiles: Mutex<HashMap<DialectRevision, Arc<Profile>>>,
+}
+
+struct Known {
+    destinations: HashMap<WebhookId, Arc<Destination>>,
+    /// What the last look saw, and when it began.
+    seen: Option<Snapshot>,
+    seen_at: Option<Instant>,
+    /// Counts looks that dropped something: what was read before one must not be kept after it.
+    drops: u64,
+}
+
+impl Directory {
+    pub(super) fn new(context: Context) -> Self {
+        let known = Known { destinations: HashMap::new(), seen: None, seen_at: None, drops: 0 };
+        Self { context, known: Mutex::new(known), profiles: Mutex::default() }
+    }
+
+    /// Whether the view is recent enough to send under.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.known().seen_at.is_some_and(|at| at.elapsed() < VALIDITY)
+    }
+
+    /// Drops what changed since the last look, sets the clock, and tells the database that the changes are in force here.
+    pub(super) async fn refresh(&self, holder: DispatcherId) -> Result<(), StoreError> {
+        let store = &self.context.store;
+        let began = Instant::now();
+        let seen = self.known().seen.clone();
+        let news = store.news(seen.as_ref()).await?;
+        self.context.clock.follow(news.database_now);
+        {
+            let mut known = self.known();
+            for id in &news.changed {
+                known.destinations.remove(id);
+            }
+            known.drops += u64::from(!news.changed.is_empty());
+            known.seen = Some(news.snapshot.clone());
+            known.seen_at = Some(began);
+        }
+        if !news.changed.is_empty() || seen.is_none() {
+            store.caught_up(holder, &news.snapshot).await?;
+        }
+        Ok(())
+    }
+
+    /// How to reach a webhook; `None` where it was deleted.
+    pub(super) async fn destination(
+        &self,
+        tenant_id: TenantId,
+        webhook_id: WebhookId,
+    ) -> Result<Option<Arc<Destination>>, ActionError> {
+        loop {
+            let drops = {
+                let known = self.known();
+                if let Some(destination) = known.destinations.get(&webhook_id) {
+                    return Ok(Some(Arc::clone(destination)));
+                }
+                known.drops
+            };
+            let Some(row) = self.context.store.destination(tenant_id, webhook_id).await? else { return Ok(None) };
+            let destination = Arc::new(Destination::open(&self.context, tenant_id, webhook_id, row)?);
+            let mut known = self.known();
+            if known.drops == drops {
+                if known.destinations.len() >= MOST {
+                    known.destinations.clear();
+                }
+                known.destinations.insert(webhook_id, Arc::clone(&destination));
+                return Ok(Some(destination));
+            }
+        }
+    }
+
+    /// The dialect as it was at a revision; revisions never change.
+    pub(super) async fn profile(&self, revision: DialectRevision) -> Result<Arc<Profile>, ActionError> {
+        let known = self.profiles.lock().unwrap_or_else(PoisonError::into_inner).get(&revision).cloned();
+        if let Some(profile) = known {
+            return Ok(profile);
+        }
+        let profile = Arc::new(read_profile(&self.context.store, revision).await?);
+        self.profiles.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, Arc::clone(&profile));
+        Ok(profile)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read_profile(store: &Store, revision: DialectRevision) -> Result<Profile, ActionError> {
+    let source = store.dialect_source(revision).await?.ok_or(ActionError::NotFound("dialect revision"))?;
+    Ok(Profile::parse(&source)?)
+}

@@ -1,0 +1,185 @@
+//! One delivery's journey: sign → send → decide → hand in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tracing::{info, warn};
+
+use super::destination::Destination;
+use super::dispatcher::Dispatcher;
+use super::lanes::Pace;
+use crate::actions::ActionError;
+use crate::dialect::Profile;
+use crate::domain::attempt::Attempt;
+use crate::domain::delivery::DeadReason;
+use crate::domain::lease::Claimed;
+use crate::domain::outcome::{Class, Outcome};
+use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
+use crate::net::{Headers, Request};
+use crate::store::settle::Settlement;
+
+/// While the view of the webhooks is too old to send under, look again after this.
+const STALE_PAUSE: Duration = Duration::from_millis(10);
+
+impl Dispatcher {
+    /// Takes a claimed delivery to its receiver and hands in what came of it. The pace says how its lane goes on.
+    pub(super) async fn deliver(self: &Arc<Self>, claimed: Claimed) -> Pace {
+        while !self.directory.is_fresh() && self.lease.holder() == Some(claimed.holder) {
+            tokio::time::sleep(STALE_PAUSE).await;
+        }
+        match self.journey(&claimed).await {
+            Ok(Some(Ended { attempt, decision, detail })) => {
+                let pace = pace_after(attempt.as_ref(), decision);
+                log(&claimed, attempt.as_ref(), decision);
+                let Decision { verdict, webhook: effect } = decision;
+                self.settler.hand_in(Settlement { claimed, attempt, verdict, effect, detail }).await;
+                pace
+            }
+            Ok(None) => {
+                self.give_back(claimed);
+                Pace::Same
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, delivery.id = %claimed.delivery_id, webhook.id = %claimed.webhook_id, "delivery.postponed");
+                self.give_back(claimed);
+                Pace::Restart
+            }
+        }
+    }
+
+    /// `None` means that the webhook takes nothing now, or that the lease ran out.
+    async fn journey(self: &Arc<Self>, claimed: &Claimed) -> Result<Option<Ended>, ActionError> {
+        let Some(destination) = self.directory.destination(claimed.tenant_id, claimed.webhook_id).await? else {
+            return Ok(None);
+        };
+        let now = self.context.clock.now();
+        // The lease first: without it, nothing of this delivery is ours to decide.
+        if self.lease.holder() != Some(claimed.holder) || !destination.takes(now) {
+            return Ok(None);
+        }
+        self.learn(claimed.webhook_id, destination.max_in_flight);
+        let profile = self.directory.profile(claimed.dialect).await?;
+        let policy = destination.retry(&profile);
+        if claimed.scheduled_attempt() > policy.max_attempts() {
+            // The last attempt was claimed by a process that died before it could say what came of it.
+            return Ok(Some(Ended::without_attempt(
+                DeadReason::AttemptsExhausted,
+                "the process of the last attempt died".into(),
+            )));
+        }
+        let body = match profile.render_body(&claimed.event) {
+            Ok(body) => body,
+            Err(unrenderable) => {
+                return Ok(Some(Ended::without_attempt(DeadReason::Unrenderable, unrenderable.to_string())));
+            }
+        };
+        let outcome = self.send(claimed, &destination, &profile, body, now).await?;
+        Ok(Some(self.judge(claimed, destination.revision, &policy, outcome, now)))
+    }
+
+    async fn send(
+        &self,
+        claimed: &Claimed,
+        destination: &Destination,
+        profile: &Profile,
+        body: Bytes,
+        now: DateTime<Utc>,
+    ) -> Result<Outcome, ActionError> {
+        let target = match &destination.target {
+            Ok(target) => target.clone(),
+            Err(refused) => return Ok(blocked(refused.to_string())),
+        };
+        let keys = destination.keys(profile, claimed.dialect, now)?;
+        let signed = profile.sign(&*claimed.event, body, &keys, now);
+        let headers = match with_custom(&destination.headers, &signed.headers) {
+            Ok(headers) => headers,
+            Err(refused) => return Ok(blocked(refused)),
+        };
+        let timeout = destination.timeout(profile);
+        Ok(self.context.sender.send(Request { target, headers, body: signed.body, timeout }).await)
+    }
+
+    fn judge(
+        &self,
+        claimed: &Claimed,
+        webhook_revision: i32,
+        policy: &RetryPolicy,
+        outcome: Outcome,
+        started_at: DateTime<Utc>,
+    ) -> Ended {
+        let ended = self.context.clock.now();
+        let decision = decide(policy, claimed.scheduled_attempt(), &outcome, ended, rand::random());
+        let detail = matches!(decision.verdict, Verdict::Dead(_)).then(|| reason_to_give_up(&outcome));
+        Ended { attempt: Some(Attempt { started_at, webhook_revision, outcome }), decision, detail }
+    }
+}
+
+/// How a journey ended: with a decision, after an attempt or instead of one.
+struct Ended {
+    attempt: Option<Attempt>,
+    decision: Decision,
+    detail: Option<String>,
+}
+
+impl Ended {
+    const fn without_attempt(reason: DeadReason, detail: String) -> Self {
+        let decision = Decision { verdict: Verdict::Dead(reason), webhook: None };
+        Self { attempt: None, decision, detail: Some(detail) }
+    }
+}
+
+/// The dialect's headers come last, so that no custom header takes the place of one.
+fn with_custom(custom: &Headers, signed: &[(Arc<str>, String)]) -> Result<Headers, String> {
+    let mut headers = custom.clone();
+    for (name, value) in signed {
+        headers.set(name, value).map_err(|refused| refused.to_string())?;
+    }
+    Ok(headers)
+}
+
+fn blocked(error: String) -> Outcome {
+    Outcome { class: Class::BlockedAddress, answer: None, error: Some(error), duration: Duration::ZERO }
+}
+
+/// In words that its tenant may read: the class and the status, nothing of the network.
+fn reason_to_give_up(outcome: &Outcome) -> String {
+    match outcome.status() {
+        Some(status) => format!("the receiver answered {status}"),
+        None => format!("the last attempt ended with {}", outcome.class.as_str()),
+    }
+}
+
+fn pace_after(attempt: Option<&Attempt>, decision: Decision) -> Pace {
+    match (decision.webhook, attempt.map(|attempt| attempt.outcome.class)) {
+        (Some(WebhookEffect::ParkUntil(_) | WebhookEffect::Disable), _) => Pace::Restart,
+        (None, Some(Class::Success)) => Pace::Faster,
+        (None, Some(Class::Timeout | Class::Connect)) => Pace::Slower,
+        (None, _) => Pace::Same,
+    }
+}
+
+fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
+    let outcome = attempt.map(|attempt| &attempt.outcome);
+    let (verdict, due) = match decision.verdict {
+        Verdict::Delivered => ("delivered", None),
+        Verdict::RetryAt(due) => ("retry", Some(due)),
+        Verdict::Dead(reason) => (reason.as_str(), None),
+    };
+    info!(
+        tenant.id = %claimed.tenant_id,
+        webhook.id = %claimed.webhook_id,
+        event.id = %claimed.event.id,
+        delivery.id = %claimed.delivery_id,
+        attempt.number = claimed.attempt,
+        outcome = outcome.map_or("none", |outcome| outcome.class.as_str()),
+        status = outcome.and_then(Outcome::status),
+        duration_ms = outcome.map(|outcome| u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX)),
+        verdict,
+        due = due.map(|due| due.to_rfc3339()),
+        error = outcome.and_then(|outcome| outcome.error.as_deref()),
+        "delivery.attempted"
+    );
+}

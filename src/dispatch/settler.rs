@@ -1,0 +1,148 @@
+//! The settler: results of many attempts in one statement.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::domain::clock::Clock;
+use crate::domain::ids::DeliveryId;
+use crate::store::Store;
+use crate::store::settle::Settlement;
+
+/// Statements under way at once.
+const WORKERS: usize = 2;
+/// Results in one statement.
+const BATCH: usize = 500;
+/// Results that wait; beyond that, workers wait to hand theirs in.
+const QUEUE: usize = 1_024;
+/// The first pause between tries while the database is away; each is twice the one before, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes results and records them.
+#[derive(Debug, Clone)]
+pub(super) struct Settler {
+    queue: mpsc::Sender<Settlement>,
+    open: Arc<Open>,
+}
+
+/// Results handed in and not yet recorded.
+#[derive(Debug, Default)]
+struct Open {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Settler {
+    /// Starts recording on `tasks`; ends when every clone is gone and all is recorded.
+    pub(super) fn start(store: &Store, clock: &Clock, tasks: &TaskTracker) -> Self {
+        let (queue, results) = mpsc::channel(QUEUE);
+        let results = Arc::new(Mutex::new(results));
+        let open = Arc::new(Open::default());
+        for _ in 0..WORKERS {
+            tasks.spawn(record(store.clone(), clock.clone(), Arc::clone(&results), Arc::clone(&open)));
+        }
+        Self { queue, open }
+    }
+
+    /// Hands in a result; waits while too many are waiting.
+    pub(super) async fn hand_in(&self, settlement: Settlement) {
+        self.open.count.fetch_add(1, Ordering::AcqRel);
+        if self.queue.send(settlement).await.is_err() {
+            self.open.finish(1);
+        }
+    }
+
+    /// Waits until all that was handed in is recorded.
+    pub(super) async fn settled(&self) {
+        loop {
+            let notified = self.open.none.notified();
+            if self.open.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Open {
+    fn finish(&self, count: usize) {
+        if self.count.fetch_sub(count, Ordering::AcqRel) == count {
+            self.none.notify_waiters();
+        }
+    }
+}
+
+async fn record(store: Store, clock: Clock, results: Arc<Mutex<mpsc::Receiver<Settlement>>>, open: Arc<Open>) {
+    loop {
+        let mut batch = Vec::with_capacity(64);
+        if results.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
+        let count = batch.len();
+        settle(&store, &clock, batch).await;
+        open.finish(count);
+    }
+}
+
+/// Records a batch; while the database is away, tries until it is back. A result whose lease ran out meanwhile is dropped by
+/// the statement itself.
+async fn settle(store: &Store, clock: &Clock, mut batch: Vec<Settlement>) {
+    for settlement in &mut batch {
+        take_effect(store, clock, settlement).await;
+    }
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let failure = match store.settle(&batch, clock.now()).await {
+            Ok(settled) => return warn_of_lost(&batch, &settled),
+            Err(failure) => failure,
+        };
+        if failure.is_passing() {
+            warn!(error = &failure as &dyn std::error::Error, results = batch.len(), "results wait for the database");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        } else if let [settlement] = &mut batch[..] {
+            error!(error = &failure as &dyn std::error::Error, delivery.id = %settlement.claimed.delivery_id, "a result cannot be recorded");
+            // What the receiver answered is all that can be odd about it.
+            if !forget_answer(settlement) {
+                return;
+            }
+        } else {
+            // One result must not hold up its neighbours.
+            for one in batch {
+                Box::pin(settle(store, clock, vec![one])).await;
+            }
+            return;
+        }
+    }
+}
+
+fn warn_of_lost(batch: &[Settlement], settled: &HashSet<DeliveryId>) {
+    for Settlement { claimed, .. } in batch.iter().filter(|one| !settled.contains(&one.claimed.delivery_id)) {
+        warn!(delivery.id = %claimed.delivery_id, attempt.number = claimed.attempt, "delivery.lease_lost");
+    }
+}
+
+/// Drops the text of an answer; `false` if there is none.
+fn forget_answer(settlement: &mut Settlement) -> bool {
+    let Some(answer) = settlement.attempt.as_mut().and_then(|attempt| attempt.outcome.answer.as_mut()) else {
+        return false;
+    };
+    let had_text = !(answer.headers.is_empty() && answer.body.is_empty());
+    answer.headers.clear();
+    answer.body.clear();
+    had_text
+}
+
+async fn take_effect(store: &Store, clock: &Clock, settlement: &mut Settlement) {
+    let Some(effect) = settlement.effect.take() else { return };
+    let claimed = &settlement.claimed;
+    if let Err(error) = store.affect_webhook(claimed.tenant_id, claimed.webhook_id, effect, clock.now()).await {
+        warn!(error = &error as &dyn std::error::Error, webhook.id = %claimed.webhook_id, ?effect, "an effect on a webhook is lost");
+    }
+}

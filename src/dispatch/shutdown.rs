@@ -1,0 +1,45 @@
+//! Ending in order: nothing new, what is under way to its end, and every lease given back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracing::{info, warn};
+
+use super::dispatcher::Dispatcher;
+
+impl Dispatcher {
+    /// Stops claiming, gives back what waits, lets requests under way end within the grace time, records their results and
+    /// releases the rest, so that another process goes on at once.
+    pub async fn close(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::Relaxed);
+        if let Err(error) = self.give_back_all().await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "waiting deliveries could not be given back; their lease will run out"
+            );
+        }
+        if tokio::time::timeout(self.config.grace(), self.end_work()).await.is_err() {
+            warn!(requests = self.lanes().in_flight(), "the grace time is over; what is under way will be sent again");
+        }
+        let holder = self.lease.last_holder();
+        match self.context.store.discharge(holder).await {
+            Ok(()) => info!("every lease is given back"),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "leases could not be given back; they will run out");
+            }
+        }
+    }
+
+    async fn end_work(self: &Arc<Self>) {
+        let mut renewal = tokio::time::interval(self.config.poll());
+        while !self.lanes().is_idle() {
+            renewal.tick().await;
+            // The view must stay fresh and the lease alive for what is still under way.
+            if let Err(error) = self.tick().await {
+                warn!(error = &error as &dyn std::error::Error, "the database is away during shutdown");
+            }
+        }
+        self.settler.settled().await;
+        let _ = self.give_back_all().await;
+    }
+}

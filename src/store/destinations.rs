@@ -1,0 +1,105 @@
+//! Destinations: all that sending to one webhook takes, read together.
+
+use chrono::{DateTime, Utc};
+
+use super::{Store, StoreError};
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::Sealed;
+
+/// A webhook as a dispatcher sees it.
+#[derive(Debug)]
+pub struct DestinationRow {
+    /// Counts changes of the webhook.
+    pub revision: i32,
+    /// Where to POST.
+    pub url: String,
+    /// Whether its tenant may use plain HTTP.
+    pub is_sandbox: bool,
+    /// Whether it gets its events now, but for parking.
+    pub is_active: bool,
+    /// The receiver asked for quiet until then.
+    pub parked_until: Option<DateTime<Utc>>,
+    /// Its own retry rules, as JSON.
+    pub retry: Option<String>,
+    /// Its own timeout.
+    pub timeout_seconds: Option<i16>,
+    /// Its own limit of requests under way.
+    pub max_in_flight: Option<i16>,
+    /// Its custom headers, sealed.
+    pub headers: Option<Sealed>,
+    /// Its secrets, newest first.
+    pub secrets: Vec<SecretRow>,
+}
+
+/// A sealed secret and when it is used.
+#[derive(Debug)]
+pub struct SecretRow {
+    /// `signing` or `token`.
+    pub kind: String,
+    /// From when on.
+    pub valid_from: DateTime<Utc>,
+    /// Until when; `None` without end.
+    pub valid_until: Option<DateTime<Utc>>,
+    /// The secret.
+    pub sealed: Sealed,
+}
+
+impl Store {
+    /// Reads what sending to a webhook takes; `None` where it was deleted.
+    pub async fn destination(
+        &self,
+        tenant_id: TenantId,
+        webhook_id: WebhookId,
+    ) -> Result<Option<DestinationRow>, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until, w.retry::text AS retry,
+                      w.timeout_seconds, w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!",
+                      r.headers_sealed AS "headers_sealed?", r.headers_key_id AS "headers_key_id?"
+               FROM tidings.webhooks AS w
+               JOIN tidings.tenants AS t ON t.id = w.tenant_id
+               LEFT JOIN tidings.webhook_revisions AS r
+                   ON r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.revision = w.revision
+               WHERE w.tenant_id = $1 AND w.id = $2 AND w.deleted_at IS NULL AND t.deleted_at IS NULL"#,
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+        )
+        .fetch_optional(&self.hot)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let secrets = self.secrets(tenant_id, webhook_id).await?;
+        Ok(Some(DestinationRow {
+            revision: row.revision,
+            url: row.url,
+            is_sandbox: row.is_sandbox,
+            is_active: row.is_active,
+            parked_until: row.parked_until,
+            retry: row.retry,
+            timeout_seconds: row.timeout_seconds,
+            max_in_flight: row.max_in_flight,
+            headers: row
+                .headers_sealed
+                .zip(row.headers_key_id)
+                .map(|(ciphertext, key_id)| Sealed { key_id, ciphertext }),
+            secrets,
+        }))
+    }
+
+    /// All secrets of a webhook that have not been forgotten, newest first.
+    pub async fn secrets(&self, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Vec<SecretRow>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT kind, valid_from, valid_until, key_id, sealed FROM tidings.webhook_secrets
+             WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY valid_from DESC",
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        let secrets = rows.into_iter().map(|row| SecretRow {
+            kind: row.kind,
+            valid_from: row.valid_from,
+            valid_until: row.valid_until,
+            sealed: Sealed { key_id: row.key_id, ciphertext: row.sealed },
+        });
+        Ok(secrets.collect())
+    }
+}
