@@ -34,3 +34,15 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     let read = stream.read(&mut status)?;
     Ok(String::from_utf8_lossy(&status[..read]).lines().next().unwrap_or_default().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_means_all_is_asked_on_this_host() {
+        for (listen, asked) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")] {
+            assert_eq!(reachable(listen.parse().expect("an address")).to_string(), asked);
+        }
+    }
+}

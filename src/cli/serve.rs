@@ -35,9 +35,11 @@ pub(super) async fn run(options: Options, config: Config, shutdown: Cancellation
     }
     let database = Database::open(&config.database).await?;
     let served = serve(&options, &config, &database, shutdown, begun).await;
-    database.close().await?;
+    let closed = database.close().await;
+    served?;
+    closed?;
     tracing::info!("stopped");
-    served
+    Ok(())
 }
 
 async fn serve(
@@ -62,8 +64,9 @@ async fn serve(
 pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     let database = Database::open(&config.database).await?;
     let migrated = database.prepare(true).await;
-    database.close().await?;
+    let closed = database.close().await;
     migrated?;
+    closed?;
     println!("The database's schema is this version's.");
     Ok(())
 }

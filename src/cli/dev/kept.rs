@@ -29,10 +29,6 @@ pub(super) struct Kept {
     folder: PathBuf,
     master_key: Secret,
     notes: Notes,
-    /// The port of the run before, or 0.
-    pub(super) receiver_port: u16,
-    /// There was no run before.
-    pub(super) is_new: bool,
 }
 
 /// The content of `dev.toml`. Empty texts are for what is not made yet.
@@ -73,7 +69,7 @@ impl Kept {
         if notes.platform_key.is_empty() {
             notes.platform_key = format!("tk_platform_{}", hex::encode(rand::random::<[u8; 24]>()));
         }
-        let kept = Self { folder: folder.to_owned(), master_key, receiver_port: notes.receiver_port, notes, is_new };
+        let kept = Self { folder: folder.to_owned(), master_key, notes };
         if is_new {
             // Before anything is sealed with it.
             kept.write(MASTER_KEY, kept.master_key.expose_secret())?;
@@ -138,11 +134,9 @@ mod tests {
     fn a_second_run_has_the_keys_of_the_first_and_nobody_else_reads_them() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut first = Kept::open(folder.path()).expect("kept");
-        assert!(first.is_new);
         first.keep(Notes { tenant_id: "ten_x".into(), ..first.notes().clone() }).expect("written");
 
         let second = Kept::open(folder.path()).expect("kept");
-        assert!(!second.is_new);
         assert_eq!(second.notes().tenant_id, "ten_x");
         let (mut left, mut right) = (Config::default(), Config::default());
         first.lend_keys(&mut left);

@@ -76,14 +76,15 @@ pub(super) async fn run(mut config: Config, shutdown: CancellationToken) -> Resu
     let begun = Instant::now();
     let paint = Paint::for_stdout();
     println!("{}", paint.dim("Starting Postgres, the API, the dispatcher and a receiver …"));
-    let folder = data_dir(&config.database);
+    let folder = std::path::absolute(data_dir(&config.database))?;
     let database = Database::open(&config.database).await?;
     let done = on_database(&mut config, &folder, &database, &shutdown, begun, paint).await;
     if done.is_ok() {
         println!("\n{}", paint.dim("Stopping …"));
     }
-    database.close().await?;
+    let closed = database.close().await;
     done?;
+    closed?;
     println!("Goodbye. What was accepted is kept in {}; `tidings dev` continues there.", folder.display());
     Ok(())
 }
@@ -107,7 +108,8 @@ async fn on_database(
     let stop = shutdown.child_token();
     let running = tokio::spawn(app.run(stop.clone()));
     let visitor = Visitor::new(router, config.server.platform_key.clone());
-    let shown = show(&mut kept, visitor, &clock, Screen::new(address, folder, begun), &stop, paint).await;
+    let shown =
+        show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
     stop.cancel();
     running.await??;
     shown
@@ -122,14 +124,15 @@ async fn show(
     stop: &CancellationToken,
     paint: Paint,
 ) -> Result<(), Failure> {
-    let receiver = bind_receiver(kept.receiver_port).await?;
+    let is_first = kept.notes().tenant_id.is_empty();
+    let receiver = bind_receiver(kept.notes().receiver_port).await?;
     let home = furnish(&visitor, kept, receiver.address()).await?;
     let mut receipts = receive(receiver, &home, clock)?;
     let sample = tokio::select! {
         sample = sample::send(&visitor, &home, &mut receipts) => sample?,
         () = stop.cancelled() => return Ok(()),
     };
-    println!("{}", screen.text(&home, &sample, kept.is_new, paint));
+    println!("{}", screen.text(&home, &sample, is_first, paint));
     // The router is the API's; it must not be held when that ends.
     drop(visitor);
     for (_, receipt) in sample.others {

@@ -7,30 +7,28 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret;
 
 use super::furnish::Furniture;
-use super::reachable;
 use super::sample::Sample;
 use crate::cli::paint::Paint;
 
 /// What is known before there is anything to show.
 #[derive(Debug)]
 pub(super) struct Screen<'a> {
-    address: SocketAddr,
-    folder: &'a Path,
-    begun: Instant,
+    /// Where the API is.
+    pub(super) address: SocketAddr,
+    /// Where the data is.
+    pub(super) folder: &'a Path,
+    /// When the start began.
+    pub(super) begun: Instant,
 }
 
-impl<'a> Screen<'a> {
-    pub(super) fn new(address: SocketAddr, folder: &'a Path, begun: Instant) -> Self {
-        Self { address: reachable(address), folder, begun }
-    }
-
+impl Screen<'_> {
     /// The whole screen. `is_first` shows what is shown once.
     pub(super) fn text(&self, home: &Furniture, sample: &Sample, is_first: bool, paint: Paint) -> String {
         let Self { address, folder, begun } = self;
         let label = |label: &str| paint.dim(format!("  {label:<13}"));
         let key = home.api_key.expose_secret();
         let mut lines = vec![
-            format!("{} in {}.\n", paint.bold("Tidings is running"), seconds(begun.elapsed())),
+            format!("{} (after {}).\n", paint.bold("Tidings is running"), seconds(begun.elapsed())),
             format!("{}{}", label("API"), paint.bold(format!("http://{address}/v1"))),
             format!("{}{}  (tenant {}, sandbox)", label("API key"), paint.bold(key), home.tenant_id),
         ];
@@ -96,9 +94,13 @@ mod tests {
         }
     }
 
+    fn screen() -> Screen<'static> {
+        Screen { address: ([127, 0, 0, 1], 8080).into(), folder: Path::new("/data"), begun: Instant::now() }
+    }
+
     #[test]
     fn it_shows_what_a_newcomer_needs() {
-        let screen = Screen::new(([0, 0, 0, 0], 8080).into(), Path::new("data"), Instant::now());
+        let screen = screen();
         let took = Some(Duration::from_micros(4_210));
         let sample = Sample { event_id: "evt_01k".into(), took, others: Vec::new() };
         insta::assert_snapshot!(screen.text(&home(), &sample, true, Paint::OFF));
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_later_run_leaves_out_the_platform_key_and_a_lost_sample_is_told() {
-        let screen = Screen::new(([127, 0, 0, 1], 8080).into(), Path::new("data"), Instant::now());
+        let screen = screen();
         let text = screen.text(
             &home(),
             &Sample { event_id: "evt_01k".into(), took: None, others: Vec::new() },
