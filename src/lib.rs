@@ -1,6 +1,7 @@
 //! Tidings
 
 pub mod actions;
+pub mod api;
 pub mod dialect;
 pub mod dispatch;
 pub mod domain;

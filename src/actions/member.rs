@@ -34,6 +34,11 @@ impl<T> Member<T> {
         None
     }
 
+    /// The value of a member that may be absent, but not null.
+    pub fn unless_absent(self, pointer: &str, faults: &mut Vec<Fault>) -> Option<T> {
+        if matches!(self, Self::Absent) { None } else { self.required(pointer, None, faults) }
+    }
+
     /// The value of a member that null clears.
     pub fn or_default(self, current: T, cleared: T) -> T {
         match self {

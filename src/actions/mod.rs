@@ -12,6 +12,7 @@
 pub mod accept;
 mod error;
 mod member;
+pub mod tenants;
 pub mod vault;
 
 use std::sync::Arc;
@@ -38,4 +39,13 @@ pub struct Context {
     pub master_key: MasterKey,
     /// The way out.
     pub sender: Sender,
+}
+
+impl Context {
+    /// What to tell somebody who named a dialect that is not on offer.
+    #[must_use]
+    pub fn unknown_dialect(&self) -> String {
+        let names: Vec<_> = self.dialects.iter().map(|profile| format!("`{}`", profile.name())).collect();
+        format!("names no dialect; there are {}", names.join(", "))
+    }
 }

@@ -1,5 +1,6 @@
 //! Tenants, their keys and what a key may do.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{KeyId, TenantId};
@@ -29,6 +30,38 @@ impl Environment {
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Live, Self::Sandbox].into_iter().find(|environment| environment.as_str() == text)
     }
+}
+
+/// A tenant: the isolation boundary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// For people.
+    pub name: String,
+    /// What its traffic is; never changes.
+    pub environment: Environment,
+    /// The dialect of its webhooks that name none.
+    pub default_dialect: String,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An API key, without the key itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose it is; `None` for a platform key.
+    pub tenant_id: Option<TenantId>,
+    /// What it may do; none for a platform key, which may do everything.
+    pub roles: Vec<Role>,
+    /// For people.
+    pub description: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
 }
 
 /// What a key of a tenant may do. Every role may read.

@@ -9,6 +9,7 @@
 //! **To add** a table: a migration, a file here named after its noun, and a comment above each column.
 
 pub mod accept;
+mod api_keys;
 pub mod claim;
 pub mod destinations;
 pub mod dialects;
@@ -19,6 +20,7 @@ mod ids;
 mod pool;
 pub mod rate_gates;
 pub mod settle;
+mod tenants;
 
 pub use error::StoreError;
 pub use pool::{Config, Store};

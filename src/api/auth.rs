@@ -1,0 +1,142 @@
+//! Who asks, for which tenant, and whether they may.
+//!
+//! A handler takes [`Authorized`] with the role it needs, or [`Platform`], before the body. There is no other way for it to
+//! learn a tenant's id.
+
+mod keyring;
+mod memory;
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::problem::Problem;
+use super::{Api, kinds};
+use crate::domain::ids::TenantId;
+use crate::domain::tenant::{Principal, Role};
+
+pub(super) use keyring::Keyring;
+
+/// Names the tenant that a platform key acts for.
+const TENANT_HEADER: &str = "tidings-tenant";
+
+/// A role that a route asks for, as a type.
+pub trait Need: Send + Sync + 'static {
+    /// The role.
+    const ROLE: Role;
+}
+
+macro_rules! needs {
+    ($($(#[$doc:meta])* $name:ident),+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Need for $name {
+            const ROLE: Role = Role::$name;
+        }
+    )+};
+}
+
+needs!(
+    /// The route registers or changes webhooks.
+    Manager,
+    /// The route reports events.
+    Producer,
+    /// The route resends or gives up deliveries.
+    Operator,
+    /// The route reads: every key may.
+    Viewer
+);
+
+/// The key may do what `N` names, for this tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Authorized<N: Need> {
+    /// The tenant that the request is about.
+    pub tenant_id: TenantId,
+    need: PhantomData<N>,
+}
+
+impl<N: Need> FromRequestParts<Api> for Authorized<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let principal = api.keyring().identify(&parts.headers, &api.store).await?;
+        let named = named_tenant(&parts.headers)?;
+        let tenant_id = match (&*principal, named) {
+            (Principal::Tenant { tenant, .. }, None) => *tenant,
+            (Principal::Tenant { tenant, .. }, Some(named)) if *tenant == named => named,
+            (Principal::Tenant { .. }, Some(_)) => {
+                return Err(Problem::new(
+                    kinds::OTHER_TENANT,
+                    "leave the header `Tidings-Tenant` out, or use that tenant's key",
+                ));
+            }
+            (Principal::Platform { .. }, Some(named)) => {
+                api.keyring().check_tenant(named, &api.store).await?;
+                named
+            }
+            (Principal::Platform { .. }, None) => {
+                let detail = "a platform key names the tenant it acts for: send the header `Tidings-Tenant: ten_…`";
+                return Err(Problem::new(kinds::INVALID_TENANT_HEADER, detail));
+            }
+        };
+        check_role(&principal, N::ROLE)?;
+        Ok(Self { tenant_id, need: PhantomData })
+    }
+}
+
+/// The key is a platform key.
+#[derive(Debug, Clone, Copy)]
+pub struct Platform;
+
+impl FromRequestParts<Api> for Platform {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        match &*api.keyring().identify(&parts.headers, &api.store).await? {
+            Principal::Platform { .. } => Ok(Self),
+            Principal::Tenant { .. } => Err(Problem::new(
+                kinds::MISSING_ROLE,
+                "this takes a platform key (`tk_platform_…`); yours is a tenant's",
+            )),
+        }
+    }
+}
+
+/// The key is known, whoever's it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Anyone;
+
+impl FromRequestParts<Api> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        api.keyring().identify(&parts.headers, &api.store).await.map(|_| Self)
+    }
+}
+
+fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
+    let mut values = headers.get_all(TENANT_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    match (id, values.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        _ => {
+            let detail = "send `Tidings-Tenant` once, with a tenant's id: `ten_` and 26 lowercase characters";
+            Err(Problem::new(kinds::INVALID_TENANT_HEADER, detail))
+        }
+    }
+}
+
+fn check_role(principal: &Principal, role: Role) -> Result<(), Problem> {
+    match principal {
+        Principal::Tenant { roles, .. } if role != Role::Viewer && !roles.contains(&role) => {
+            let detail = format!("this takes a key with the role `{}`", role.as_str());
+            Err(Problem::new(kinds::MISSING_ROLE, detail))
+        }
+        _ => Ok(()),
+    }
+}

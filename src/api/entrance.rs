@@ -1,0 +1,71 @@
+//! What every request passes on its way in and out: its id, and the last word on errors.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt::Write;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ulid::Ulid;
+
+use super::Api;
+use super::kinds;
+use super::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives the request an id (one from outside is not honoured: it would let a caller write into the log), and turns
+/// whatever failed into a problem that names it.
+pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let now = u64::try_from(api.clock.now().timestamp_millis()).unwrap_or_default();
+    let id = format!("req_{}", Ulid::from_parts(now, rand::random()).to_string().to_ascii_lowercase());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let known = response.extensions_mut().remove::<Problem>();
+        let problem = known.unwrap_or_else(|| from_status(response.status(), response.headers()));
+        if let Some(cause) = problem.cause() {
+            let status = problem.status().as_u16();
+            tracing::error!(request.id = %id, %method, %path, status, error = chain(cause), "request.failed");
+        }
+        response = problem.render(&id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// A problem for an answer of the framework's own.
+fn from_status(status: StatusCode, headers: &HeaderMap) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::new(kinds::UNKNOWN_PATH, "see /docs for the paths there are"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(kinds::METHOD_NOT_ALLOWED, "see the header `Allow` for the methods there are")
+                .in_place_of(headers)
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(kinds::TOO_LARGE, "send a smaller body"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(kinds::UNSUPPORTED_MEDIA_TYPE, "send application/json"),
+        status if status.is_client_error() => Problem::new(kinds::INVALID_BODY, "the request cannot be read"),
+        status => Problem::internal(format!("a bare {status}")),
+    }
+}
+
+/// What a panic becomes.
+pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
+}
+
+fn chain(error: &(dyn Error + Send + Sync)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string does not fail.
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}

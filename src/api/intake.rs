@@ -1,0 +1,228 @@
+//! JSON in: what a body must be, and what its sender is told where it is not.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
+use tokio::time::timeout;
+
+use super::problem::Problem;
+use super::{Api, depth, kinds};
+use crate::actions::Fault;
+
+/// A body must have arrived within this time.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Levels of arrays and objects that a body may have.
+pub const MAX_DEPTH: usize = 64;
+
+/// A JSON body, read into `T` (which must deny unknown fields), at most `DEPTH` levels deep.
+///
+/// Put it last among a handler's arguments, behind the one that says who asks.
+#[derive(Debug)]
+pub struct Json<T, const DEPTH: usize = MAX_DEPTH>(pub T);
+
+impl<T: DeserializeOwned, const DEPTH: usize> FromRequest<Api> for Json<T, DEPTH> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        check_headers(request.headers())?;
+        parse::<T>(&body(request, api).await?, DEPTH).map(Self)
+    }
+}
+
+/// A JSON body that may be left out, which stands for `{}`.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Api> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let body = body(request, api).await?;
+        if body.is_empty() {
+            return parse(b"{}", MAX_DEPTH).map(Self);
+        }
+        check_headers(&headers)?;
+        parse(&body, MAX_DEPTH).map(Self)
+    }
+}
+
+async fn body(request: Request, api: &Api) -> Result<Bytes, Problem> {
+    match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
+        Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Problem::new(kinds::TOO_LARGE, "the body is over the limit of this path: send less in one request"))
+        }
+        Ok(Err(_)) => Err(Problem::new(kinds::INVALID_BODY, "the body broke off or is framed wrongly: send it again")),
+    }
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let refuse = |detail: &'static str| Err(Problem::new(kinds::UNSUPPORTED_MEDIA_TYPE, detail));
+    let one = |name| {
+        let mut values = headers.get_all(name).iter();
+        (values.next().map(|value| value.to_str().unwrap_or("?").trim()), values.next().is_some())
+    };
+    match one(CONTENT_TYPE) {
+        (Some(value), false) if is_json(value) => {}
+        _ => return refuse("send the header `Content-Type: application/json`, in UTF-8"),
+    }
+    match one(CONTENT_ENCODING) {
+        (None, _) => Ok(()),
+        (Some(value), false) if value.eq_ignore_ascii_case("identity") => Ok(()),
+        _ => refuse("send the body as it is, without `Content-Encoding`"),
+    }
+}
+
+/// `application/json`, with no parameter but `charset=utf-8`.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| {
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+        })
+}
+
+/// Reads a JSON text. The path to what is wrong is looked for only where something is.
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result<T, Problem> {
+    if depth::of(body) > max_depth {
+        let detail = format!("the body nests arrays and objects more than {max_depth} levels deep");
+        return Err(Problem::new(kinds::INVALID_JSON, detail));
+    }
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::new(kinds::INVALID_JSON, format!("the body is not UTF-8 at byte {}", error.valid_up_to() + 1))
+    })?;
+    if text.starts_with('\u{feff}') {
+        return Err(Problem::new(kinds::INVALID_JSON, "the body begins with a byte order mark: leave it out"));
+    }
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => misfit::<T>(text, &error),
+        _ => Problem::new(kinds::INVALID_JSON, format!("the body is not JSON: {error}")),
+    })
+}
+
+/// What about the text does not fit `T`, and where. The text may yet turn out not to be JSON further on; the first fault
+/// is the one that is told.
+fn misfit<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(error) => pointer(error.path()),
+        Ok(_) => String::new(),
+    };
+    let text = error.to_string();
+    let story = text.rsplit_once(" at line ").map_or(text.as_str(), |(story, _)| story);
+    let (code, member) = [
+        ("unknown field `", "unknown_member"),
+        ("missing field `", "required"),
+        ("duplicate field `", "duplicate_member"),
+    ]
+    .iter()
+    .find_map(|(prefix, code)| Some((*code, story.strip_prefix(prefix)?.split('`').next()?)))
+    .unwrap_or(("invalid_value", ""));
+    let mut path = path;
+    let last = format!("/{}", escape(member));
+    if !member.is_empty() && !path.ends_with(&last) {
+        path.push_str(&last);
+    }
+    let detail = match code {
+        "unknown_member" => story.replacen("unknown field", "there is no member", 1),
+        "required" => "must be given".to_owned(),
+        "duplicate_member" => "is given twice".to_owned(),
+        _ => format!("does not fit: {story}"),
+    };
+    Problem::invalid(vec![Fault::new(path, code, detail)])
+}
+
+/// [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
+fn pointer(path: &Path) -> String {
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escape(key)),
+            Segment::Enum { .. } | Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether it can be read matters")]
+    struct Outer {
+        name: String,
+        #[serde(default)]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only whether it can be read matters")]
+    struct Inner {
+        #[serde(rename = "a/b")]
+        count: u8,
+    }
+
+    fn told(body: &str) -> serde_json::Value {
+        let problem = parse::<Outer>(body.as_bytes(), 4).expect_err(body);
+        problem.told()
+    }
+
+    #[test]
+    fn a_misfit_is_told_with_its_pointer() {
+        for (body, pointer, code) in [
+            (r#"{"name":1}"#, "/name", "invalid_value"),
+            (r#"{"nam":"x"}"#, "/nam", "unknown_member"),
+            ("{}", "/name", "required"),
+            (r#"{"name":"x","name":"y"}"#, "/name", "duplicate_member"),
+            (r#"{"name":"x","inner":[{"a/b":1},{"a/b":-1}]}"#, "/inner/1/a~1b", "invalid_value"),
+            (r#"{"name":"x","inner":[{"a/b":1,"c":2}]}"#, "/inner/0/c", "unknown_member"),
+            (r#"{"name":"x","inner":[{}]}"#, "/inner/0/a~1b", "required"),
+            ("[]", "", "invalid_value"),
+            ("null", "", "invalid_value"),
+        ] {
+            let told = told(body);
+            assert_eq!((&told["status"], &told["errors"][0]["pointer"]), (&422.into(), &pointer.into()), "{body}");
+            assert_eq!(told["errors"][0]["code"], code, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_with_its_place() {
+        for body in ["", "{", r#"{"name":"x",}"#, r#"{"name":NaN}"#, "{\"name\":\"x\"} x", "\u{feff}{}", "[[[[[]]]]]"] {
+            assert_eq!(told(body)["code"], "invalid_json", "{body}");
+        }
+        assert!(parse::<Outer>(b"{\"name\":\"\xff\"}", 4).is_err());
+        let bomb = "[".repeat(1_000_000);
+        assert!(parse::<Outer>(bomb.as_bytes(), 64).is_err());
+    }
+
+    #[test]
+    fn only_json_in_utf8_is_read() {
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in ["", "text/json", "application/jsonx", "application/json; charset=utf-16", "application/json; x"] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The kinds of problem: a catalogue of every `code` that an error can have at its top.
+
+use axum::http::StatusCode;
+
+/// A kind of problem: what stays the same each time it occurs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable word.
+    pub code: &'static str,
+    /// The same for people.
+    pub title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $status:ident $code:literal $title:literal;)+) => {
+        $($(#[$doc])* pub const $name: Kind = Kind { status: StatusCode::$status, code: $code, title: $title };)+
+
+        /// Every kind.
+        pub const ALL: &[Kind] = &[$($name),+];
+    };
+}
+
+kinds! {
+    /// The header that names a tenant is missing or no id.
+    INVALID_TENANT_HEADER = BAD_REQUEST "invalid_tenant_header" "The header Tidings-Tenant does not name a tenant";
+    /// A path has something that is no id in an id's place.
+    INVALID_ID = BAD_REQUEST "invalid_id" "The path holds a malformed id";
+    /// A parameter after the `?` is unknown or has a wrong value.
+    INVALID_QUERY = BAD_REQUEST "invalid_query" "A query parameter is not valid";
+    /// A header has a wrong value.
+    INVALID_HEADER = BAD_REQUEST "invalid_header" "A header is not valid";
+    /// The body is not JSON, or nests too deep.
+    INVALID_JSON = BAD_REQUEST "invalid_json" "The body is not JSON";
+    /// The body could not be read to its end.
+    INVALID_BODY = BAD_REQUEST "unreadable_body" "The body could not be read";
+    /// No key, or one that is not known.
+    UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "A valid API key is needed";
+    /// The key lacks the role.
+    MISSING_ROLE = FORBIDDEN "missing_role" "The key lacks a role";
+    /// The key belongs to another tenant than the header names.
+    OTHER_TENANT = FORBIDDEN "other_tenant" "The key belongs to another tenant";
+    /// No route has this path.
+    UNKNOWN_PATH = NOT_FOUND "unknown_path" "There is no such path";
+    /// The path is right and what it names is not there.
+    NOT_THERE = NOT_FOUND "not_found" "There is no such thing";
+    /// The path has no such method.
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method_not_allowed" "The path has no such method";
+    /// The body did not arrive in time.
+    SLOW_BODY = REQUEST_TIMEOUT "request_timeout" "The body did not arrive in time";
+    /// It cannot be done as things stand.
+    CONFLICT = CONFLICT "conflict" "It cannot be done as things stand";
+    /// `If-Match` names another version.
+    STALE = PRECONDITION_FAILED "precondition_failed" "It was changed meanwhile";
+    /// The body is over the limit.
+    TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large";
+    /// The body is of a type that is not read.
+    UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not of a supported type";
+    /// The body is JSON and does not fit.
+    INVALID = UNPROCESSABLE_ENTITY "validation_failed" "The input is not valid";
+    /// The receiver did not return the challenge's value.
+    CHALLENGE_FAILED = UNPROCESSABLE_ENTITY "challenge_failed" "The receiver did not pass the challenge";
+    /// Tidings' fault.
+    INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong in Tidings";
+    /// The database is away.
+    UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The database is not available";
+}

@@ -1,0 +1,84 @@
+//! The REST API: requests in, JSON or a problem out. The router reads as a table of contents.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`router`](mod@router) | which paths there are |
+//! | [`auth`] | who asks, for which tenant, and whether they may |
+//! | [`intake`], `depth` | what a JSON body must be |
+//! | [`query`], [`paging`] | what stands behind the `?`, and how lists go on |
+//! | [`problem`], [`kinds`] | everything that can go wrong, in one shape |
+//! | `entrance` | what every request passes: its id, the last word on errors |
+//! | `routes` | the handlers, a noun a file |
+//!
+//! **Invariants**
+//! - A handler gets a tenant's id from [`auth::Authorized`] only, so none can forget to ask for the role.
+//! - Who asks is settled before the body is read.
+//! - Every answer that is not a success is a [`problem::Problem`].
+//! - A handler reads input, calls one action or the store, and writes the answer; it decides nothing else.
+//!
+//! **To add** a route: a handler in `routes`, a line in [`router`](mod@router), a behaviour test.
+
+pub mod auth;
+mod config;
+mod depth;
+mod entrance;
+pub mod intake;
+pub mod kinds;
+pub mod paging;
+pub mod problem;
+pub mod query;
+mod router;
+mod routes;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::actions::Context;
+use crate::actions::accept::Acceptor;
+
+pub use config::Config;
+pub use router::router;
+
+/// What every handler works with. Clones share it.
+#[derive(Clone)]
+pub struct Api(Arc<Parts>);
+
+struct Parts {
+    context: Context,
+    acceptor: Acceptor,
+    keyring: auth::Keyring,
+    max_event_bytes: usize,
+}
+
+impl Api {
+    /// An API over these things.
+    #[must_use]
+    pub fn new(context: Context, acceptor: Acceptor, config: &Config) -> Self {
+        let keyring = auth::Keyring::new(config.platform_key.as_ref());
+        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes: config.max_event_bytes }))
+    }
+
+    /// The way in for events.
+    #[must_use]
+    pub fn acceptor(&self) -> &Acceptor {
+        &self.0.acceptor
+    }
+
+    /// Bytes of an event's body at most.
+    #[must_use]
+    pub fn max_event_bytes(&self) -> usize {
+        self.0.max_event_bytes
+    }
+
+    fn keyring(&self) -> &auth::Keyring {
+        &self.0.keyring
+    }
+}
+
+impl Deref for Api {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0.context
+    }
+}

@@ -1,0 +1,194 @@
+//! Problems: every answer that is not a success, as `application/problem+json`
+//! ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::kinds::{self, Kind};
+use crate::actions::{ActionError, Fault};
+use crate::store::StoreError;
+
+/// Seconds after which a request that found no database is worth repeating.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request failed, on its way to becoming an answer. `entrance` writes the body, which names the request.
+#[derive(Debug, Clone)]
+pub struct Problem(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: Kind,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<Fault>,
+    members: Map<String, Value>,
+    headers: HeaderMap,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem of this kind; `detail` says what to do about it.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::from(Parts {
+            kind,
+            code: kind.code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            headers: HeaderMap::new(),
+            cause: None,
+        })
+    }
+
+    /// An input with these faults.
+    #[must_use]
+    pub fn invalid(faults: Vec<Fault>) -> Self {
+        let detail = match &faults[..] {
+            [fault] => format!("{} {}", place(&fault.pointer), fault.detail),
+            faults => format!("{} members are not valid; see `errors`", faults.len()),
+        };
+        Self::new(kinds::INVALID, detail).with_errors(faults)
+    }
+
+    /// Something that is not there, or not for this tenant.
+    #[must_use]
+    pub fn not_found(noun: &'static str) -> Self {
+        Self::new(kinds::NOT_THERE, format!("there is no {noun} with this id"))
+    }
+
+    /// A failure of Tidings itself: the cause goes to the log, and nothing of it into the answer.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let detail = "this is a defect of Tidings; its operator finds the cause in the log under this request_id";
+        Self::new(kinds::INTERNAL, detail).edit(|parts| parts.cause = Some(cause.into()))
+    }
+
+    /// With the input's faults.
+    #[must_use]
+    pub fn with_errors(self, errors: Vec<Fault>) -> Self {
+        self.edit(|parts| parts.errors = errors)
+    }
+
+    /// With a further member.
+    #[must_use]
+    pub fn with_member(self, name: &str, value: Value) -> Self {
+        self.edit(|parts| drop(parts.members.insert(name.to_owned(), value)))
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.edit(|parts| drop(parts.headers.insert(name, value)))
+    }
+
+    /// With the headers of the answer that it takes the place of, such as `Allow`.
+    pub(super) fn in_place_of(self, headers: &HeaderMap) -> Self {
+        self.edit(|parts| parts.headers.extend(headers.clone()))
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.kind.status
+    }
+
+    /// What the log must know of it, if anything.
+    pub(super) fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+        self.0.cause.as_deref()
+    }
+
+    /// The answer, with the id of the request.
+    pub(super) fn render(&self, request_id: &str) -> Response {
+        let Parts { kind, code, detail, errors, members, headers, .. } = &*self.0;
+        let mut body = Map::new();
+        let mut set = |name: &str, value: Value| drop(body.insert(name.to_owned(), value));
+        set("type", format!("urn:tidings:problem:{code}").into());
+        set("title", kind.title.into());
+        set("status", kind.status.as_u16().into());
+        set("detail", detail.as_ref().into());
+        set("code", (*code).into());
+        set("request_id", request_id.into());
+        if !errors.is_empty() {
+            set("errors", errors.iter().map(fault).collect());
+        }
+        body.extend(members.clone());
+        let mut response = (kind.status, Body::from(Value::Object(body).to_string())).into_response();
+        response.headers_mut().extend(headers.clone());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+
+    /// What its answer would say, for tests of what makes problems.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> Value {
+        let Parts { kind, code, detail, errors, .. } = &*self.0;
+        let errors: Vec<_> = errors.iter().map(fault).collect();
+        json!({ "status": kind.status.as_u16(), "code": code, "detail": detail, "errors": errors })
+    }
+
+    fn edit(self, change: impl FnOnce(&mut Parts)) -> Self {
+        let mut this = self;
+        // It is shared only once it is an answer.
+        if let Some(parts) = Arc::get_mut(&mut this.0) {
+            change(parts);
+        }
+        this
+    }
+}
+
+fn fault(fault: &Fault) -> Value {
+    json!({ "pointer": fault.pointer, "code": fault.code, "detail": fault.detail })
+}
+
+fn place(pointer: &str) -> String {
+    if pointer.is_empty() { "the body".to_owned() } else { format!("`{}`", pointer.trim_start_matches('/')) }
+}
+
+impl From<Parts> for Problem {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if !error.is_passing() {
+            return Self::internal(error);
+        }
+        Self::new(kinds::UNAVAILABLE, "nothing was stored; repeat the request")
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+            .edit(|parts| parts.cause = Some(error.into()))
+    }
+}
+
+impl From<ActionError> for Problem {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotFound(noun) => Self::not_found(noun),
+            ActionError::Invalid(faults) => Self::invalid(faults),
+            ActionError::Conflict { code, detail } => {
+                Self::new(kinds::CONFLICT, detail).edit(|parts| parts.code = code)
+            }
+            ActionError::Stale => {
+                Self::new(kinds::STALE, "`If-Match` names another revision: read it again, then repeat")
+            }
+            ActionError::Store(error) => error.into(),
+            ActionError::Secret(error) => Self::internal(error),
+            ActionError::Dialect(error) => Self::internal(error),
+        }
+    }
+}

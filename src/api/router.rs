@@ -1,0 +1,29 @@
+//! The table of contents.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::Api;
+use super::entrance::{entrance, panicked};
+use super::routes::{api_keys, health, tenants};
+
+/// Bytes of a body, where the path has no limit of its own.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// Every path of the API.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/v1/tenants", post(tenants::create).get(tenants::list))
+        .route("/v1/tenants/{id}", get(tenants::show).patch(tenants::change).delete(tenants::delete))
+        .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
+        .route("/v1/api-keys/{id}", delete(api_keys::delete))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), entrance))
+        .with_state(api)
+}

@@ -1,0 +1,6 @@
+//! The handlers, a noun a file. Each takes who asks first, then the path and the query, then the body.
+
+pub(super) mod api_keys;
+pub(super) mod health;
+mod path;
+pub(super) mod tenants;
