@@ -11,7 +11,6 @@
 
 mod database;
 mod error;
-mod seams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actions::Context;
+use crate::actions::accept::{Acceptor, HandOffTarget};
+use crate::api::{self, Api};
 use crate::config::Config;
 use crate::dialect::Dialects;
 use crate::dispatch::Dispatcher;
@@ -31,7 +32,6 @@ use crate::domain::clock::Clock;
 use crate::domain::secret::MasterKey;
 use crate::net::Sender;
 use crate::store::dialects::DialectText;
-use seams::router;
 
 pub use database::{Database, data_dir};
 pub use error::{AppError, ListenError};
@@ -48,7 +48,7 @@ pub enum Role {
 /// A program that is ready to run.
 pub struct App {
     clock: Clock,
-    api: Option<Door>,
+    door: Option<Door>,
     dispatcher: Option<Arc<Dispatcher>>,
     /// What the API started beside itself.
     tasks: TaskTracker,
@@ -73,13 +73,16 @@ impl App {
             dispatcher = Some(started.map_err(AppError::Statement)?);
         }
         let tasks = TaskTracker::new();
-        let mut api = None;
+        let mut door = None;
         if roles.contains(&Role::Api) {
-            let router = router(&context, &config.server, dispatcher.clone(), &tasks);
-            api = Some(Door::open(config.server.listen, router).await?);
+            // What is accepted here goes straight to the dispatcher here, where there is one.
+            let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
+            let acceptor = Acceptor::start(context.store.clone(), context.clock.clone(), target, &tasks);
+            let router = api::router(Api::new(context.clone(), acceptor, &config.server));
+            door = Some(Door::open(config.server.listen, router).await?);
         }
         let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
-        Ok(Self { clock: context.clock, api, dispatcher, tasks, grace })
+        Ok(Self { clock: context.clock, door, dispatcher, tasks, grace })
     }
 
     /// The time, as everything here tells it.
@@ -91,20 +94,20 @@ impl App {
     /// Where the API listens, if it does.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.api.as_ref().map(|door| door.address)
+        self.door.as_ref().map(|door| door.address)
     }
 
     /// The API itself, for calls from within the process.
     #[must_use]
     pub fn router(&self) -> Option<Router> {
-        self.api.as_ref().map(|door| door.router.clone())
+        self.door.as_ref().map(|door| door.router.clone())
     }
 
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { api, dispatcher, tasks, grace, .. } = self;
+        let Self { door, dispatcher, tasks, grace, .. } = self;
         let serve = async {
-            match api {
+            match door {
                 Some(door) => door.serve(shutdown.clone(), grace).await,
                 None => Ok(()),
             }

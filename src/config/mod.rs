@@ -23,12 +23,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{dispatch, net, store, telemetry};
+use crate::{api, dispatch, net, store, telemetry};
 use layers::Layers;
 
 pub use layers::{Origin, Setting};
 pub use problem::{ConfigError, Problem};
-pub use sections::{Dialects, Retention, Secrets, Server};
+pub use sections::{Dialects, Retention, Secrets};
 pub use show::without_password;
 
 /// Every setting of the program.
@@ -36,7 +36,7 @@ pub use show::without_password;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The API.
-    pub server: Server,
+    pub server: api::Config,
     /// The database.
     pub database: store::Config,
     /// Keys that protect other secrets.

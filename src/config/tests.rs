@@ -35,7 +35,7 @@ fn the_built_in_file_has_every_key_and_says_what_the_rooms_say() {
     }
     assert_eq!(listed.keys().copied().collect::<Vec<_>>(), sorted(&keys_of::<Config>()));
     for (section, keys) in [
-        ("server", keys_of::<Server>()),
+        ("server", keys_of::<api::Config>()),
         ("database", keys_of::<store::Config>()),
         ("secrets", keys_of::<Secrets>()),
         ("egress", keys_of::<net::Config>()),
