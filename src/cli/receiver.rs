@@ -118,10 +118,10 @@ impl Receiver {
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         let desk = Arc::new(Desk { judge, behaviour, on_receipt: Box::new(on_receipt) });
-        let server = axum::serve(self.listener, router(desk));
+        let receiving = axum::serve(self.listener, router(desk));
         // No graceful end: a request that hangs on purpose would hold it up.
         tokio::select! {
-            served = server => served,
+            ended = receiving => ended,
             () = shutdown.cancelled() => Ok(()),
         }
     }
