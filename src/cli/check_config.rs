@@ -8,15 +8,15 @@ use crate::net::Sender;
 
 /// Prints the values in force, then looks at what they name: dialects, certificate authorities.
 pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
-    print!("{loaded}");
+    say!("{}", loaded.to_string().trim_end());
     let dialects = look(&loaded.config)?;
     let hint = if loaded.config.secrets.master_key.is_none() {
         "\n# `tidings serve` needs secrets.master_key as well: `openssl rand -base64 32` makes one."
     } else {
         ""
     };
-    println!("\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set());
-    println!("# Dialects: {}.{hint}", dialects.join(", "));
+    say!("\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set());
+    say!("# Dialects: {}.{hint}", dialects.join(", "));
     Ok(())
 }
 

@@ -84,15 +84,15 @@ pub(super) async fn run(options: Options, config: &Config, shutdown: Cancellatio
     let receiver = Receiver::bind(wanted).await.map_err(unable)?;
     let paint = Paint::for_stdout();
     if !options.json {
-        println!("{}", greeting(receiver.address(), &profile, judge.keys.is_some(), paint));
+        say!("{}", greeting(receiver.address(), &profile, judge.keys.is_some(), paint));
     }
     let behaviour =
         Behaviour { status: options.status, delay: Duration::from_millis(options.delay_ms), hang: options.hang };
     let on_receipt = move |receipt: Receipt| {
         if options.json {
-            println!("{}", as_json(&receipt));
+            say!("{}", as_json(&receipt));
         } else {
-            println!("{}\n{}", line(&receipt, "", paint), paint.dim(body(&receipt, options.raw)));
+            say!("{}\n{}", line(&receipt, "", paint), paint.dim(body(&receipt, options.raw)));
         }
     };
     Ok(receiver.serve(judge, behaviour, on_receipt, shutdown).await.map_err(unable)?)

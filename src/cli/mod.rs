@@ -13,6 +13,14 @@
 //!
 //! **To add** a command: a variant of [`Command`] with a sentence and an example, and a file here.
 
+/// `println!` to a reader who may be gone already (`| head`), which is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {
+        // Whoever does not read on does not miss it.
+        drop(std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))))
+    };
+}
+
 mod check_config;
 mod dev;
 mod failure;
@@ -25,6 +33,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -81,7 +90,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.text(Paint::for_stderr()));
+            drop(writeln!(std::io::stderr(), "{}", failure.text(Paint::for_stderr())));
             ExitCode::FAILURE
         }
     }

@@ -67,6 +67,6 @@ pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     let closed = database.close().await;
     migrated?;
     closed?;
-    println!("The database's schema is this version's.");
+    say!("The database's schema is this version's.");
     Ok(())
 }

@@ -75,17 +75,17 @@ fn free_address(wanted: SocketAddr) -> SocketAddr {
 pub(super) async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), Failure> {
     let begun = Instant::now();
     let paint = Paint::for_stdout();
-    println!("{}", paint.dim("Starting Postgres, the API, the dispatcher and a receiver …"));
+    say!("{}", paint.dim("Starting Postgres, the API, the dispatcher and a receiver …"));
     let folder = std::path::absolute(data_dir(&config.database))?;
     let database = Database::open(&config.database).await?;
     let done = on_database(&mut config, &folder, &database, &shutdown, begun, paint).await;
     if done.is_ok() {
-        println!("\n{}", paint.dim("Stopping …"));
+        say!("\n{}", paint.dim("Stopping …"));
     }
     let closed = database.close().await;
     done?;
     closed?;
-    println!("Goodbye. What was accepted is kept in {}; `tidings dev` continues there.", folder.display());
+    say!("Goodbye. What was accepted is kept in {}; `tidings dev` continues there.", folder.display());
     Ok(())
 }
 
@@ -132,16 +132,16 @@ async fn show(
         sample = sample::send(&visitor, &home, &mut receipts) => sample?,
         () = stop.cancelled() => return Ok(()),
     };
-    println!("{}", screen.text(&home, &sample, is_first, paint));
+    say!("{}", screen.text(&home, &sample, is_first, paint));
     // The router is the API's; it must not be held when that ends.
     drop(visitor);
     for (_, receipt) in sample.others {
-        println!("{}", arrival(&receipt, paint));
+        say!("{}", arrival(&receipt, paint));
     }
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            Some((_, receipt)) = receipts.recv() => println!("{}", arrival(&receipt, paint)),
+            Some((_, receipt)) = receipts.recv() => say!("{}", arrival(&receipt, paint)),
         }
     }
 }
