@@ -11,6 +11,7 @@
 
 pub mod accept;
 mod error;
+pub mod exhibit;
 mod member;
 pub mod tenants;
 pub mod vault;

@@ -150,10 +150,24 @@ impl Key {
 /// What signs a webhook's requests, prepared by `Profile::keys`; worth keeping from attempt to attempt.
 #[derive(Clone)]
 pub struct Keys {
-    /// Newest first; never empty.
+    /// Newest first; empty where the secrets were forgotten.
     pub(super) signing: Vec<Key>,
     /// The static token, where the dialect has one.
     pub(super) token: Option<Secret>,
+}
+
+impl Keys {
+    /// Stands for secrets that are no longer kept, where an old request is shown: in the places of the signatures and the
+    /// token come these texts.
+    pub const FORGOTTEN: &str = "[forgotten]";
+    /// Stands for a token where a request is shown.
+    pub const REDACTED: &str = "[redacted]";
+
+    /// What shows a request whose secrets were forgotten. Nothing that it "signs" may be sent.
+    #[must_use]
+    pub fn forgotten() -> Self {
+        Self { signing: Vec::new(), token: Some(Self::REDACTED.into()) }
+    }
 }
 
 impl fmt::Debug for Keys {

@@ -126,6 +126,9 @@ impl Signature {
 
     /// The signatures of all keys that sign, as they stand in the header.
     fn all(&self, keys: &[Key], stamped: &Stamped<'_>, body: &[u8]) -> String {
+        if keys.is_empty() {
+            return Keys::FORGOTTEN.to_owned();
+        }
         let signing = if self.separator.is_some() { keys.len() } else { 1 };
         let mut out = String::new();
         for (index, key) in keys.iter().take(signing).enumerate() {

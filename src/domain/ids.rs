@@ -14,6 +14,8 @@ use ulid::Ulid;
 /// Bits at the end of a delivery's id that number it within its event.
 const ORDINAL_BITS: u32 = 20;
 const ORDINAL_MASK: u128 = (1 << ORDINAL_BITS) - 1;
+/// Deliveries owed at accept are numbered below this, those that a resend made from here on.
+const FIRST_RESEND: u32 = 1 << (ORDINAL_BITS - 1);
 
 /// Why a text is not an id of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,6 +157,12 @@ impl EventId {
         DeliveryId(Ulid(self.0.0 | (ordinal as u128 & ORDINAL_MASK)))
     }
 
+    /// The id of the first delivery of this event that a resend makes; those owed at accept come before it.
+    #[must_use]
+    pub const fn first_resend(self) -> DeliveryId {
+        self.delivery(FIRST_RESEND)
+    }
+
     /// The last id that a delivery of this event can have.
     #[must_use]
     pub const fn last_delivery(self) -> DeliveryId {
@@ -167,6 +175,12 @@ impl DeliveryId {
     #[must_use]
     pub const fn event(self) -> EventId {
         EventId(Ulid(self.0.0 & !ORDINAL_MASK))
+    }
+
+    /// The id after this one, where the event has room for it.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        (self < self.event().last_delivery()).then_some(Self(Ulid(self.0.0 + 1)))
     }
 }
 
@@ -206,6 +220,14 @@ mod tests {
         assert_eq!(&delivery.to_string()[4..26], &event().to_string()[4..26]);
         assert!(delivery.to_string().ends_with("0011"));
         assert!(delivery < event().last_delivery());
+    }
+
+    #[test]
+    fn resends_are_numbered_in_the_upper_half() {
+        let first = event().first_resend();
+        assert!(event().delivery(500_000) < first && first.event() == event());
+        assert_eq!(first.next(), Some(event().delivery(FIRST_RESEND + 1)));
+        assert_eq!(event().last_delivery().next(), None);
     }
 
     #[test]

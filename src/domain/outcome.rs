@@ -54,6 +54,12 @@ impl Class {
             Self::BlockedAddress => "blocked_address",
         }
     }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
 }
 
 /// One attempt's result.

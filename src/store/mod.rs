@@ -15,12 +15,14 @@ pub mod destinations;
 pub mod dialects;
 pub mod dispatchers;
 mod error;
+pub mod history;
 pub mod housekeeping;
 mod ids;
 mod pool;
 pub mod rate_gates;
 pub mod settle;
 mod tenants;
+mod words;
 
 pub use error::StoreError;
 pub use pool::{Config, Store};

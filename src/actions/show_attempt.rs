@@ -1,0 +1,129 @@
+//! Show attempts: what is recorded of them, and their requests rendered again from the event, the revisions of webhook and
+//! dialect, and the secrets of that time. The same inputs give the same bytes, so nothing of a request need be kept.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::exhibit::{Destination, Exhibit, exhibit};
+use super::{ActionError, Context, vault};
+use crate::dialect::Profile;
+use crate::domain::event::Event;
+use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::lease::DialectRevision;
+use crate::domain::secret::Secret;
+use crate::store::history::attempts::{AttemptRecord, DatedSecret, SecretKind};
+
+/// An attempt to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownAttempt {
+    /// What is recorded.
+    pub record: AttemptRecord,
+    /// What was sent; or why it is no longer known.
+    pub request: Result<Exhibit, String>,
+}
+
+/// A delivery's attempts numbered below `before`, newest first, at most `limit`.
+pub async fn show_attempts(
+    context: &Context,
+    tenant_id: TenantId,
+    id: DeliveryId,
+    before: i16,
+    limit: i64,
+) -> Result<Vec<ShownAttempt>, ActionError> {
+    let delivery = context.store.delivery(tenant_id, id).await?.ok_or(ActionError::NotFound("delivery"))?;
+    let records = context.store.list_attempts(tenant_id, id, before, limit).await?;
+    let Some(event) = context.store.event(tenant_id, id.event()).await? else {
+        let gone = || Err("its event was purged at the end of its retention".to_owned());
+        return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
+    };
+    let mut past = Past::of(context, tenant_id, delivery.webhook_id).await?;
+    let mut shown = Vec::with_capacity(records.len());
+    for record in records {
+        let request = past.request(&event, &record).await?;
+        shown.push(ShownAttempt { record, request });
+    }
+    Ok(shown)
+}
+
+/// A URL and the custom headers sent to it.
+type Sent = (String, Vec<(String, String)>);
+
+/// What a webhook and its dialects were, looked up once for all attempts of a delivery.
+struct Past<'a> {
+    context: &'a Context,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    secrets: Vec<DatedSecret>,
+    profiles: HashMap<i32, Profile>,
+    revisions: HashMap<i32, Option<Sent>>,
+}
+
+impl<'a> Past<'a> {
+    async fn of(context: &'a Context, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Self, ActionError> {
+        let secrets = context.store.secrets_of(tenant_id, webhook_id).await?;
+        let (profiles, revisions) = (HashMap::new(), HashMap::new());
+        Ok(Self { context, tenant_id, webhook_id, secrets, profiles, revisions })
+    }
+
+    async fn request(&mut self, event: &Event, record: &AttemptRecord) -> Result<Result<Exhibit, String>, ActionError> {
+        self.look_up(record).await?;
+        let Some(profile) = self.profiles.get(&record.dialect_revision.0) else {
+            return Ok(Err("its dialect is no longer known".to_owned()));
+        };
+        let Some((url, headers)) = self.revisions.get(&record.webhook_revision).and_then(Option::as_ref) else {
+            return Ok(Err("its webhook is no longer known".to_owned()));
+        };
+        let secrets = self.secrets_at(record.started_at)?;
+        let shown = exhibit(profile, event, Destination { url, headers }, &secrets, record.started_at);
+        Ok(shown.map_err(|error| error.to_string()))
+    }
+
+    async fn look_up(&mut self, record: &AttemptRecord) -> Result<(), ActionError> {
+        if !self.profiles.contains_key(&record.dialect_revision.0)
+            && let Some(profile) = profile(self.context, record.dialect_revision).await?
+        {
+            self.profiles.insert(record.dialect_revision.0, profile);
+        }
+        if !self.revisions.contains_key(&record.webhook_revision) {
+            let sent = self.sent_under(record.webhook_revision).await?;
+            self.revisions.insert(record.webhook_revision, sent);
+        }
+        Ok(())
+    }
+
+    async fn sent_under(&self, revision: i32) -> Result<Option<Sent>, ActionError> {
+        let (tenant_id, webhook_id) = (self.tenant_id, self.webhook_id);
+        let Some(revision) = self.context.store.webhook_revision(tenant_id, webhook_id, revision).await? else {
+            return Ok(None);
+        };
+        let headers = match &revision.headers {
+            Some(sealed) => vault::open_headers(&self.context.master_key, tenant_id, webhook_id, sealed)?,
+            None => Vec::new(),
+        };
+        Ok(Some((revision.url, headers)))
+    }
+
+    /// Newest first.
+    fn secrets_at(&self, at: DateTime<Utc>) -> Result<Vec<Secret>, ActionError> {
+        live_secrets(self.context, self.tenant_id, self.webhook_id, &self.secrets, at)
+    }
+}
+
+/// The signing secrets of a webhook that were in use at a time, newest first.
+pub(super) fn live_secrets(
+    context: &Context,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    secrets: &[DatedSecret],
+    at: DateTime<Utc>,
+) -> Result<Vec<Secret>, ActionError> {
+    let live = secrets.iter().filter(|secret| secret.kind == SecretKind::Signing && secret.was_live(at));
+    live.map(|secret| Ok(vault::open_secret(&context.master_key, tenant_id, webhook_id, &secret.sealed)?)).collect()
+}
+
+/// A dialect as it was at a revision.
+pub(super) async fn profile(context: &Context, revision: DialectRevision) -> Result<Option<Profile>, ActionError> {
+    let source = context.store.dialect_source(revision).await?;
+    Ok(source.map(|source| Profile::parse(&source)).transpose()?)
+}

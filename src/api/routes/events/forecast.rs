@@ -1,0 +1,92 @@
+//! A dry run as JSON.
+
+use serde::Serialize;
+
+use crate::actions::dry_run::{Fate, Forecast};
+use crate::api::routes::deliveries::view::RequestView;
+use crate::dialect::Unrenderable;
+use crate::domain::ids::WebhookId;
+use crate::domain::webhook::State;
+use crate::store::history::audience::Listener;
+
+/// What would come of an event.
+#[derive(Debug, Serialize)]
+pub(super) struct ForecastView {
+    dry_run: bool,
+    /// How many deliveries it would owe.
+    deliveries: usize,
+    /// Webhooks that match.
+    matches: Vec<MatchView>,
+    /// Webhooks that do not, each with the reason.
+    others: Vec<OtherView>,
+    /// There are more webhooks than were looked at.
+    more: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct MatchView {
+    webhook_id: WebhookId,
+    url: String,
+    dialect: String,
+    /// The webhook's state where that keeps the delivery back.
+    held: Option<State>,
+    /// The exact request; secret values are not shown.
+    request: Option<RequestView>,
+    /// Why there is no request: the delivery would go to the dead letters.
+    unrenderable: Option<UnrenderableView>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnrenderableView {
+    detail: String,
+    /// The member of `data` that stands in the way, where it is one.
+    member: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OtherView {
+    webhook_id: WebhookId,
+    url: String,
+    dialect: String,
+    reason: &'static str,
+    detail: &'static str,
+}
+
+impl From<Forecast> for ForecastView {
+    fn from(forecast: Forecast) -> Self {
+        let (mut matches, mut others) = (Vec::new(), Vec::new());
+        for (listener, fate) in forecast.webhooks {
+            match fate {
+                Fate::Request { request, held } => {
+                    matches.push(MatchView { held, request: Some(request.into()), ..MatchView::of(listener) });
+                }
+                Fate::Unrenderable(why) => {
+                    matches.push(MatchView { unrenderable: Some(why.into()), ..MatchView::of(listener) });
+                }
+                Fate::Nothing(why) => {
+                    let Listener { id, url, dialect, .. } = listener;
+                    let (reason, detail) = (why.as_str(), why.detail());
+                    others.push(OtherView { webhook_id: id, url, dialect, reason, detail });
+                }
+            }
+        }
+        Self { dry_run: true, deliveries: matches.len(), matches, others, more: forecast.more }
+    }
+}
+
+impl MatchView {
+    fn of(listener: Listener) -> Self {
+        let Listener { id, url, dialect, .. } = listener;
+        Self { webhook_id: id, url, dialect, held: None, request: None, unrenderable: None }
+    }
+}
+
+impl From<Unrenderable> for UnrenderableView {
+    fn from(why: Unrenderable) -> Self {
+        let member = match &why {
+            Unrenderable::Collision { member } => Some(member.clone()),
+            Unrenderable::NotAnObject { .. } => None,
+        };
+        Self { detail: why.to_string(), member }
+    }
+}

@@ -1,0 +1,86 @@
+//! Events as JSON.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::domain::event::Event;
+use crate::domain::ids::{DeliveryId, EventId, WebhookId};
+use crate::store::history::deliveries::DeliveryBrief;
+use crate::store::history::events::EventSummary;
+
+/// An event with what became of its deliveries. A list leaves `data` out.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    id: EventId,
+    #[serde(rename = "type")]
+    event_type: String,
+    occurred_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    deliveries: Vec<BriefView>,
+}
+
+#[derive(Debug, Serialize)]
+struct BriefView {
+    id: DeliveryId,
+    webhook_id: WebhookId,
+    state: &'static str,
+    attempts: i16,
+}
+
+impl EventView {
+    /// An event with its data, byte for byte.
+    pub(super) fn whole(event: Event, deliveries: &[DeliveryBrief]) -> Result<Self, serde_json::Error> {
+        let data = String::from_utf8_lossy(&event.data).into_owned();
+        Ok(Self {
+            id: event.id,
+            event_type: event.event_type,
+            occurred_at: event.occurred_at,
+            created_at: event.id.created_at(),
+            data: Some(RawValue::from_string(data)?),
+            deliveries: deliveries.iter().map(BriefView::from).collect(),
+        })
+    }
+
+    /// A page of events, each with its own among `deliveries`, which are in the order of their ids.
+    pub(super) fn page(events: Vec<EventSummary>, deliveries: &[DeliveryBrief]) -> Vec<Self> {
+        let view = |event: EventSummary| {
+            let from = deliveries.partition_point(|delivery| delivery.id.event() < event.id);
+            let own = deliveries[from..].iter().take_while(|delivery| delivery.id.event() == event.id);
+            Self {
+                id: event.id,
+                event_type: event.event_type,
+                occurred_at: event.occurred_at,
+                created_at: event.id.created_at(),
+                data: None,
+                deliveries: own.map(BriefView::from).collect(),
+            }
+        };
+        events.into_iter().map(view).collect()
+    }
+}
+
+impl From<&DeliveryBrief> for BriefView {
+    fn from(delivery: &DeliveryBrief) -> Self {
+        let DeliveryBrief { id, webhook_id, state, attempts } = *delivery;
+        Self { id, webhook_id, state: state.as_str(), attempts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::delivery::State;
+
+    #[test]
+    fn each_event_of_a_page_gets_its_own_deliveries() {
+        let at = |millis| EventId::new(DateTime::from_timestamp_millis(millis).unwrap_or_default(), 0);
+        let event = |id| EventSummary { id, event_type: "a".into(), occurred_at: None };
+        let brief = |id| DeliveryBrief { id, webhook_id: WebhookId::from_u128(1), state: State::Pending, attempts: 0 };
+        let deliveries = [at(1).delivery(1), at(3).delivery(1), at(3).delivery(2)].map(brief);
+        let page = EventView::page(vec![event(at(3)), event(at(2)), event(at(1))], &deliveries);
+        assert_eq!(page.iter().map(|event| event.deliveries.len()).collect::<Vec<_>>(), [2, 0, 1]);
+    }
+}

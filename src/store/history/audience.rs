@@ -1,0 +1,68 @@
+//! The audience of a tenant's events: every webhook, and what decides whether and how it would get one.
+
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::lease::DialectRevision;
+use crate::domain::secret::Sealed;
+use crate::domain::webhook::State;
+use crate::store::{Store, StoreError};
+
+/// A webhook as accept and the dispatcher look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The webhook.
+    pub id: WebhookId,
+    /// Where to.
+    pub url: String,
+    /// The patterns it subscribes to.
+    pub events: Vec<String>,
+    /// Where it stands.
+    pub state: State,
+    /// Whether its receiver ever passed the challenge.
+    pub verified: bool,
+    /// The name of its dialect.
+    pub dialect: String,
+    /// The dialect revision that new deliveries are accepted under.
+    pub dialect_revision: DialectRevision,
+    /// The event types its dialect lists; `None` means any.
+    pub dialect_event_types: Option<Vec<String>>,
+    /// Its custom headers, sealed.
+    pub headers: Option<Sealed>,
+}
+
+impl Store {
+    /// A tenant's webhooks, oldest first, at most `limit`.
+    pub async fn audience(&self, tenant_id: TenantId, limit: i64) -> Result<Vec<Listener>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT w.id AS "id: WebhookId", w.url, w.events, w.state AS "state: State", w.verified_at IS NOT NULL AS "verified!",
+                      w.dialect, d.revision AS dialect_revision, d.event_types, sent.headers_sealed AS "headers_sealed?",
+                      sent.headers_key_id AS "headers_key_id?"
+               FROM tidings.webhooks AS w
+               JOIN tidings.dialects AS d ON d.name = w.dialect
+               LEFT JOIN LATERAL (
+                   SELECT r.headers_sealed, r.headers_key_id FROM tidings.webhook_revisions AS r
+                   WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.revision <= w.revision
+                   ORDER BY r.revision DESC LIMIT 1
+               ) AS sent ON true
+               WHERE w.tenant_id = $1 AND w.deleted_at IS NULL ORDER BY w.id LIMIT $2"#,
+            tenant_id as TenantId,
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let listeners = rows.into_iter().map(|row| Listener {
+            id: row.id,
+            url: row.url,
+            events: row.events,
+            state: row.state,
+            verified: row.verified,
+            dialect: row.dialect,
+            dialect_revision: DialectRevision(row.dialect_revision),
+            dialect_event_types: row.event_types,
+            headers: row
+                .headers_key_id
+                .zip(row.headers_sealed)
+                .map(|(key_id, ciphertext)| Sealed { key_id, ciphertext }),
+        });
+        Ok(listeners.collect())
+    }
+}

@@ -1,0 +1,153 @@
+//! Resend: a delivery is owed once more. A dead one is pending again, a pending one due now, one that came to its end gets a
+//! successor.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::webhook::State;
+use crate::store::{Store, StoreError};
+
+/// Resends of the same event to the same webhook within this time are one: two clicks, two operators, a repeated request.
+const ONE_RESEND: Duration = Duration::from_secs(2);
+
+/// Whether a webhook can receive, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it stands.
+    pub state: State,
+    /// Whether its receiver ever passed the challenge.
+    pub verified: bool,
+    /// Why Tidings disabled it.
+    pub disabled_reason: Option<String>,
+}
+
+/// What came of asking for another delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successor {
+    /// It was made, and is due.
+    Made(DeliveryId),
+    /// The same was asked just before, and this came of it.
+    Already(DeliveryId),
+    /// The webhook cannot receive.
+    NotReady,
+    /// The event has had half a million deliveries.
+    NoRoom,
+}
+
+impl Store {
+    /// Where a webhook stands; `None` where it was deleted.
+    pub async fn standing(&self, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Option<Standing>, StoreError> {
+        let standing = sqlx::query_as!(
+            Standing,
+            r#"SELECT state AS "state: State", verified_at IS NOT NULL AS "verified!", disabled_reason FROM tidings.webhooks
+               WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL"#,
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(standing)
+    }
+
+    /// Makes dead letters pending again, due now: their numbers of attempts go on, their schedules start afresh. Those
+    /// whose webhook cannot receive, or whose event is gone, stay. Returns the ones that were made pending by this call.
+    ///
+    /// The webhooks are locked, so that one deleted meanwhile takes these deliveries along.
+    pub async fn revive(
+        &self,
+        tenant_id: TenantId,
+        ids: &[DeliveryId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let revived = sqlx::query_scalar!(
+            r#"WITH ready AS (
+                   SELECT id FROM tidings.webhooks
+                   WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
+                     AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
+                   ORDER BY id FOR SHARE
+               ), revived AS (
+                   DELETE FROM tidings.dead_letters AS d USING ready
+                   WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
+                     AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
+                   RETURNING d.*
+               )
+               INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
+               SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
+               RETURNING id AS "id: DeliveryId""#,
+            tenant_id as TenantId,
+            ids as _,
+            now,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(revived)
+    }
+
+    /// Makes a pending delivery due now, unless it is or is being attempted. `false` where it is not pending.
+    pub async fn hasten(&self, tenant_id: TenantId, id: DeliveryId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let hastened = sqlx::query!(
+            "UPDATE tidings.outbox SET due_at = CASE WHEN holder IS NULL THEN least(due_at, $3) ELSE due_at END
+             WHERE tenant_id = $1 AND id = $2",
+            tenant_id as TenantId,
+            id as DeliveryId,
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(hastened.rows_affected() == 1)
+    }
+
+    /// Owes the event of a delivery to its webhook once more, in the dialect as it is now.
+    ///
+    /// One event's resends wait for one another, so that each gets an id of its own.
+    pub async fn deliver_again(
+        &self,
+        tenant_id: TenantId,
+        webhook_id: WebhookId,
+        id: DeliveryId,
+        now: DateTime<Utc>,
+    ) -> Result<Successor, StoreError> {
+        let event = id.event();
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            r#"SELECT pg_advisory_xact_lock(hashtextextended('tidings.resend ' || $1::text, 0)) AS "locked!: ()""#,
+            event.to_string()
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let resends = sqlx::query!(
+            r#"SELECT id AS "id!: DeliveryId",
+                      webhook_id = $4 AND (state = 'pending' OR state = 'delivered' AND settled_at > $5) AS "the_same!"
+               FROM tidings.deliveries WHERE tenant_id = $1 AND id >= $2 AND id <= $3 ORDER BY id DESC"#,
+            tenant_id as TenantId,
+            event.first_resend() as DeliveryId,
+            event.last_delivery() as DeliveryId,
+            webhook_id as WebhookId,
+            now - ONE_RESEND,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        if let Some(same) = resends.iter().find(|resend| resend.the_same) {
+            return Ok(Successor::Already(same.id));
+        }
+        let next = resends.first().map_or(Some(event.first_resend()), |latest| latest.id.next());
+        let Some(next) = next else { return Ok(Successor::NoRoom) };
+        let made = sqlx::query!(
+            "INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts)
+             SELECT w.tenant_id, $3, w.id, $4, d.revision, 0
+             FROM tidings.webhooks AS w JOIN tidings.dialects AS d ON d.name = w.dialect
+             WHERE w.tenant_id = $1 AND w.id = $2 AND w.state = 'active' AND w.deleted_at IS NULL
+             FOR SHARE OF w",
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+            next as DeliveryId,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(if made.rows_affected() == 1 { Successor::Made(next) } else { Successor::NotReady })
+    }
+}
