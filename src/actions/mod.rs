@@ -10,9 +10,12 @@
 //! **To add** an action, add a file named by its verb.
 
 pub mod accept;
+pub mod dry_run;
 mod error;
 pub mod exhibit;
 mod member;
+pub mod resend;
+pub mod show_attempt;
 pub mod tenants;
 pub mod vault;
 

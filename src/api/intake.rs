@@ -55,6 +55,19 @@ impl<T: DeserializeOwned> FromRequest<Api> for OptionalJson<T> {
     }
 }
 
+/// A JSON body whose bytes are wanted as they came; [`parse`] reads them.
+#[derive(Debug)]
+pub struct JsonBytes(pub Bytes);
+
+impl FromRequest<Api> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        check_headers(request.headers())?;
+        body(request, api).await.map(Self)
+    }
+}
+
 async fn body(request: Request, api: &Api) -> Result<Bytes, Problem> {
     match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
         Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Utc};
@@ -10,9 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::actions::Fault;
-use crate::api::intake::{self, MAX_DEPTH};
-use crate::api::kinds;
+use crate::api::intake::{self, JsonBytes, MAX_DEPTH};
 use crate::api::problem::Problem;
+use crate::api::{Api, kinds};
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type};
 use crate::domain::ids::{EventId, TenantId};
 use crate::store::accept::NewEvent;
@@ -51,6 +52,23 @@ struct Batch<'a> {
     events: Vec<Reported<'a>>,
 }
 
+/// A request that reports events, not yet read.
+#[derive(Debug)]
+pub(in crate::api) struct Submission {
+    key_of_header: Option<String>,
+    body: Bytes,
+}
+
+impl FromRequest<Api> for Submission {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let key_of_header = key_of_header(request.headers())?;
+        let JsonBytes(body) = JsonBytes::from_request(request, api).await?;
+        Ok(Self { key_of_header, body })
+    }
+}
+
 /// What is the same for all events of a request.
 pub(super) struct Intake<F> {
     /// Whose they are.
@@ -63,15 +81,15 @@ pub(super) struct Intake<F> {
 
 impl<F: Fn() -> EventId> Intake<F> {
     /// The event of a body; `data` shares the body's memory.
-    pub(super) fn one(&self, body: &Bytes, headers: &HeaderMap) -> Result<NewEvent, Problem> {
-        let key_of_header = key_of_header(headers)?;
-        let reported: Reported<'_> = intake::parse(body, MAX_DEPTH + EVENT_LEVELS)?;
+    pub(super) fn one(&self, submission: Submission) -> Result<NewEvent, Problem> {
+        let Submission { key_of_header, body } = submission;
+        let reported: Reported<'_> = intake::parse(&body, MAX_DEPTH + EVENT_LEVELS)?;
         let data = body.slice_ref(reported.data.get().as_bytes());
         let mut faults = Vec::new();
         let mut new = self.check(reported, data, "", &mut faults);
         match (&new.idempotency_key, key_of_header) {
-            (None, of_header) => new.idempotency_key = of_header.map(str::to_owned),
-            (Some(own), Some(of_header)) if own != of_header => faults.push(Fault::new(
+            (None, of_header) => new.idempotency_key = of_header,
+            (Some(own), Some(of_header)) if *own != of_header => faults.push(Fault::new(
                 "/idempotency_key",
                 "differs_from_header",
                 "is not the same as in the header `Idempotency-Key`: give one of them",
@@ -82,12 +100,12 @@ impl<F: Fn() -> EventId> Intake<F> {
     }
 
     /// The events of a batch. Each has memory of its own, since one slow delivery would otherwise keep the whole body.
-    pub(super) fn batch(&self, body: &Bytes, headers: &HeaderMap) -> Result<Vec<NewEvent>, Problem> {
-        if headers.contains_key(KEY_HEADER) {
+    pub(super) fn batch(&self, submission: &Submission) -> Result<Vec<NewEvent>, Problem> {
+        if submission.key_of_header.is_some() {
             let detail = "a batch takes no `Idempotency-Key` header: give each event its `idempotency_key`";
             return Err(Problem::new(kinds::INVALID_HEADER, detail));
         }
-        let batch: Batch<'_> = intake::parse(body, MAX_DEPTH + BATCH_LEVELS)?;
+        let batch: Batch<'_> = intake::parse(&submission.body, MAX_DEPTH + BATCH_LEVELS)?;
         let count = batch.events.len();
         if !(1..=MAX_BATCH).contains(&count) {
             let detail = format!("must hold 1 to {MAX_BATCH} events, not {count}");
@@ -132,11 +150,11 @@ impl<F: Fn() -> EventId> Intake<F> {
     }
 }
 
-fn key_of_header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+fn key_of_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(KEY_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match (value.to_str(), values.next()) {
-        (Ok(key), None) if is_idempotency_key(key.as_bytes()) => Ok(Some(key)),
+        (Ok(key), None) if is_idempotency_key(key.as_bytes()) => Ok(Some(key.to_owned())),
         _ => {
             let detail =
                 format!("`Idempotency-Key` must stand once and be 1 to {MAX_KEY_BYTES} visible ASCII characters");
@@ -160,15 +178,19 @@ fn read_time(text: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
 
     const INTAKE: Intake<fn() -> EventId> =
         Intake { tenant_id: TenantId::from_u128(1), max_event_bytes: 100, new_id: || EventId::from_u128(1 << 30) };
 
+    fn submission(body: &str, key: Option<&str>) -> Submission {
+        Submission { key_of_header: key.map(str::to_owned), body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
     fn one(body: &str) -> Result<NewEvent, Problem> {
-        INTAKE.one(&Bytes::copy_from_slice(body.as_bytes()), &HeaderMap::new())
+        INTAKE.one(submission(body, None))
     }
 
     /// Status, top code, and the first error's pointer and code.
@@ -190,7 +212,7 @@ mod tests {
             &format!("{}{}", "[".repeat(64), "]".repeat(64)),
         ] {
             let body = Bytes::from(format!(r#"{{"type":"a.b","data": {data} }}"#));
-            let new = INTAKE.one(&body, &HeaderMap::new()).expect(data);
+            let new = INTAKE.one(Submission { key_of_header: None, body: body.clone() }).expect(data);
             assert_eq!(new.event.data, data.as_bytes());
             assert!(body.as_ptr_range().contains(&new.event.data.as_ptr()));
             assert_eq!((new.event.event_type.as_str(), new.idempotency_key), ("a.b", None));
@@ -238,20 +260,30 @@ mod tests {
 
     #[test]
     fn the_header_serves_as_the_key_unless_they_differ() {
-        let with = |key: &'static str, body: &str| {
-            let headers = HeaderMap::from_iter([(KEY_HEADER.parse().expect("a name"), HeaderValue::from_static(key))]);
-            INTAKE.one(&Bytes::copy_from_slice(body.as_bytes()), &headers)
-        };
+        let with = |key, body: &str| INTAKE.one(submission(body, Some(key)));
         let body = r#"{"type":"a","data":1,"idempotency_key":"k1"}"#;
         assert_eq!(with("k1", body).expect("the same").idempotency_key.as_deref(), Some("k1"));
         assert_eq!(with("k2", r#"{"type":"a","data":1}"#).expect("one").idempotency_key.as_deref(), Some("k2"));
         assert_eq!(told(&with("k2", body).expect_err("differs")).3, "differs_from_header");
-        assert_eq!(told(&with("a b", body).expect_err("not a key")).1, "invalid_header");
+    }
+
+    #[test]
+    fn the_header_stands_once_and_is_a_key() {
+        let read = |values: &[&'static str]| {
+            let values =
+                values.iter().map(|value| (HeaderName::from_static(KEY_HEADER), HeaderValue::from_static(value)));
+            key_of_header(&values.collect())
+        };
+        assert_eq!(read(&[]).expect("none"), None);
+        assert_eq!(read(&["k-1"]).expect("one").as_deref(), Some("k-1"));
+        for bad in [&[""][..], &["a b"], &["a", "a"]] {
+            assert_eq!(told(&read(bad).expect_err("refused")).1, "invalid_header");
+        }
     }
 
     #[test]
     fn a_batch_names_the_item_that_is_wrong() {
-        let batch = |body: &str| INTAKE.batch(&Bytes::copy_from_slice(body.as_bytes()), &HeaderMap::new());
+        let batch = |body: &str| INTAKE.batch(&submission(body, None));
         let good = r#"{"type":"a","data":1}"#;
         assert_eq!(batch(&format!(r#"{{"events":[{good},{good}]}}"#)).expect("a batch").len(), 2);
         let many = format!(r#"{{"events":[{}]}}"#, vec![good; 1001].join(","));
