@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::actions::Fault;
-use crate::api::intake::{self, JsonBytes, MAX_DEPTH};
+use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type};
@@ -49,7 +49,7 @@ struct Reported<'a> {
 #[serde(deny_unknown_fields)]
 struct Batch<'a> {
     #[serde(borrow)]
-    events: Vec<Reported<'a>>,
+    events: Vec<Object<Reported<'a>>>,
 }
 
 /// A request that reports events, not yet read.
@@ -112,7 +112,7 @@ impl<F: Fn() -> EventId> Intake<F> {
             return Err(Problem::invalid(vec![Fault::new("/events", "invalid_count", detail)]));
         }
         let mut faults = Vec::new();
-        let checked = batch.events.into_iter().enumerate().map(|(index, reported)| {
+        let checked = batch.events.into_iter().enumerate().map(|(index, Object(reported))| {
             let at = format!("/events/{index}");
             let data = reported.data.get().as_bytes();
             if data.len() > self.max_event_bytes {

@@ -45,6 +45,7 @@ fn data_is_a_slice_of_the_body_byte_for_byte() {
 fn what_does_not_fit_is_told_with_its_pointer() {
     let long = "k".repeat(256);
     for (body, pointer, code) in [
+        (r#"["a",1,null,null]"#, "", "invalid_value"),
         (r#"{"type":"../","data":1}"#, "/type", "invalid_event_type"),
         (r#"{"type":1,"data":1}"#, "/type", "invalid_value"),
         (r#"{"data":1}"#, "/type", "required"),
@@ -110,6 +111,7 @@ fn a_batch_names_the_item_that_is_wrong() {
     let large = format!(r#"{{"events":[{{"type":"a","data":"{}"}}]}}"#, "x".repeat(100));
     for (body, pointer) in [
         (r#"{"events":[]}"#, "/events"),
+        (r#"{"events":[["a",1,null,null]]}"#, "/events/0"),
         (&many, "/events"),
         (&large, "/events/0/data"),
         (&format!(r#"{{"events":[{good},{{"type":"/","data":1}}]}}"#), "/events/1/type"),
