@@ -8,3 +8,10 @@ pub mod domain;
 pub mod embedded;
 pub mod net;
 pub mod store;
+
+pub mod app;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod cli;

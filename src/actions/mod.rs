@@ -14,10 +14,12 @@ pub mod dry_run;
 mod error;
 pub mod exhibit;
 mod member;
+mod outgoing;
 pub mod resend;
 pub mod show_attempt;
 pub mod tenants;
 pub mod vault;
+pub mod webhooks;
 
 use std::sync::Arc;
 

@@ -1,0 +1,184 @@
+//! The program put together: configuration → build → [`App`] → run → drain.
+//!
+//! **Invariants**
+//! - Whatever can be wrong with the surroundings is found in [`App::build`], and told in a sentence; after it, the
+//!   program runs until it is told to stop.
+//! - The end has two steps: first nothing new is accepted or claimed, then what is under way gets a grace time. What is
+//!   left after it is released, so that another process takes it at once.
+//! - The database is opened before and closed after everything else; it belongs to the caller ([`Database`]).
+//!
+//! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
+
+mod database;
+mod error;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actions::Context;
+use crate::actions::accept::{Acceptor, HandOffTarget};
+use crate::api::{self, Api};
+use crate::config::Config;
+use crate::dialect::Dialects;
+use crate::dispatch::Dispatcher;
+use crate::domain::clock::Clock;
+use crate::domain::secret::MasterKey;
+use crate::net::Sender;
+use crate::store::dialects::DialectText;
+
+pub use database::{Database, data_dir};
+pub use error::{AppError, ListenError};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answers the REST API.
+    Api,
+    /// Delivers.
+    Dispatch,
+}
+
+/// A program that is ready to run.
+pub struct App {
+    clock: Clock,
+    door: Option<Door>,
+    dispatcher: Option<Arc<Dispatcher>>,
+    /// What the API started beside itself.
+    tasks: TaskTracker,
+    grace: Duration,
+}
+
+/// The API and its socket.
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+}
+
+impl App {
+    /// Puts the parts together that these roles need, on a database whose schema is this version's.
+    pub async fn build(config: &Config, roles: &[Role], database: &Database) -> Result<Self, AppError> {
+        let context = context(config, database).await?;
+        let mut dispatcher = None;
+        if roles.contains(&Role::Dispatch) {
+            let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
+            dispatcher = Some(started.map_err(AppError::Statement)?);
+        }
+        let tasks = TaskTracker::new();
+        let mut door = None;
+        if roles.contains(&Role::Api) {
+            // What is accepted here goes straight to the dispatcher here, where there is one.
+            let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
+            let acceptor = Acceptor::start(context.store.clone(), context.clock.clone(), target, &tasks);
+            let router = api::router(Api::new(context.clone(), acceptor, &config.server));
+            door = Some(Door::open(config.server.listen, router).await?);
+        }
+        let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
+        Ok(Self { clock: context.clock, door, dispatcher, tasks, grace })
+    }
+
+    /// The time, as everything here tells it.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where the API listens, if it does.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.door.as_ref().map(|door| door.address)
+    }
+
+    /// The API itself, for calls from within the process.
+    #[must_use]
+    pub fn router(&self) -> Option<Router> {
+        self.door.as_ref().map(|door| door.router.clone())
+    }
+
+    /// Runs until told to stop, then drains.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+        let Self { door, dispatcher, tasks, grace, .. } = self;
+        let serve = async {
+            match door {
+                Some(door) => door.serve(shutdown.clone(), grace).await,
+                None => Ok(()),
+            }
+        };
+        let dispatch = async {
+            match dispatcher {
+                Some(dispatcher) => dispatcher.run(shutdown.clone()).await,
+                None => shutdown.cancelled().await,
+            }
+        };
+        let (served, ()) = tokio::join!(serve, dispatch);
+        // They end with the last clone of the router; nobody should hold one any more.
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!("tasks of the API were still under way when the grace time ended");
+        }
+        served
+    }
+}
+
+impl Door {
+    async fn open(wanted: SocketAddr, router: Router) -> Result<Self, AppError> {
+        let unable = |source| ListenError { address: wanted, setting: "`server.listen`", source };
+        let listener = TcpListener::bind(wanted).await.map_err(unable)?;
+        let address = listener.local_addr().map_err(unable)?;
+        Ok(Self { listener, address, router })
+    }
+
+    /// Answers until told to stop, then lets requests under way end within the grace time.
+    async fn serve(self, shutdown: CancellationToken, grace: Duration) -> Result<(), AppError> {
+        // An answer is one small write: waiting for a fuller packet would only add up to 40 ms.
+        let listener = self.listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let serving = axum::serve(listener, self.router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let too_late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = too_late => {
+                tracing::warn!("requests were still under way when the grace time ended");
+                Ok(())
+            }
+        };
+        // Without its API the program is of no use; what is under way still ends in order.
+        shutdown.cancel();
+        served.map_err(AppError::Serve)
+    }
+}
+
+/// What every action works with.
+async fn context(config: &Config, database: &Database) -> Result<Context, AppError> {
+    let master_key = config.secrets.master_key.as_ref().ok_or(AppError::NoMasterKey)?;
+    let master_key = MasterKey::from_base64(master_key.expose_secret()).map_err(AppError::MasterKey)?;
+    let sender = Sender::new(&config.egress)?;
+    let dialects = Arc::new(Dialects::load(config.dialects.dir.as_deref())?);
+    let texts: Vec<_> = dialects
+        .iter()
+        .map(|own| DialectText { name: own.name(), source: own.source(), event_types: own.event_types() })
+        .collect();
+    let store = database.store.clone();
+    store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
+    let clock = wall_clock();
+    clock.follow(store.database_now().await.map_err(AppError::Statement)?);
+    Ok(Context { store, clock, dialects, master_key, sender })
+}
+
+/// A running clock that starts with this host's time. Whoever has a database lets it follow that.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that seeds the clock")]
+pub fn wall_clock() -> Clock {
+    Clock::running(chrono::Utc::now())
+}
