@@ -2,4 +2,5 @@
 
 mod golden_vectors;
 mod layers;
+mod query_cache;
 mod support;
