@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use super::Fault;
 
 /// A member of an input. Give it `#[serde(default)]`: then an absent one is [`Member::Absent`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Member<T> {
     /// It is not there: as it was, or the default.
     #[default]

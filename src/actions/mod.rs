@@ -7,14 +7,14 @@
 //! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
 //! - Secrets are sealed and opened in [`vault`] only.
 //!
-//! **To add** an action, add a file named by its verb.
+//! **To add** an action, add a file named by its verb; what befalls webhooks lies in [`webhooks`].
 
 pub mod accept;
 pub mod dry_run;
 mod error;
 pub mod exhibit;
+mod in_force;
 mod member;
-mod outgoing;
 pub mod resend;
 pub mod show_attempt;
 pub mod tenants;

@@ -122,13 +122,11 @@ fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
     let mut values = headers.get_all(TENANT_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    match (id, values.next()) {
-        (Some(id), None) => Ok(Some(id)),
-        _ => {
-            let detail = "send `Tidings-Tenant` once, with a tenant's id: `ten_` and 26 lowercase characters";
-            Err(Problem::new(kinds::INVALID_TENANT_HEADER, detail))
-        }
+    if id.is_none() || values.next().is_some() {
+        let detail = "send `Tidings-Tenant` once, with a tenant's id: `ten_` and 26 lowercase characters";
+        return Err(Problem::new(kinds::INVALID_TENANT_HEADER, detail));
     }
+    Ok(id)
 }
 
 fn check_role(principal: &Principal, role: Role) -> Result<(), Problem> {

@@ -54,6 +54,7 @@ fn from_status(status: StatusCode, headers: &HeaderMap) -> Problem {
 }
 
 /// What a panic becomes.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()

@@ -143,7 +143,7 @@ impl<P: Position> Page<P> {
     /// As [`Page::answer`], where showing a row can fail.
     pub fn try_answer<T, E>(
         &self,
-        rows: Vec<T>,
+        rows: &[T],
         position: impl Fn(&T) -> P,
         show: impl Fn(&T) -> Result<Value, E>,
     ) -> Result<Response, E> {

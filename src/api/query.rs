@@ -85,7 +85,7 @@ impl<'q> Reader<'q> {
         &mut self,
         name: &'static str,
         expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
+        parse: impl FnOnce(&'q str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
         match self.text(name) {
             None => Ok(None),

@@ -8,7 +8,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dead_letters, deliveries, events, health, tenants};
+use super::routes::{api_keys, dead_letters, deliveries, dialects, events, health, tenants, webhooks};
 
 /// Bytes of a body, where the path has no limit of its own.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -24,6 +24,15 @@ pub fn router(api: Api) -> Router {
         .route("/v1/tenants/{id}", get(tenants::show).patch(tenants::change).delete(tenants::delete))
         .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
         .route("/v1/api-keys/{id}", delete(api_keys::delete))
+        .route("/v1/dialects", get(dialects::list))
+        .route("/v1/dialects/{name}", get(dialects::show_one))
+        .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
+        .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::delete))
+        .route("/v1/webhooks/{id}/verify", post(webhooks::verify))
+        .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/activate", post(webhooks::activate))
+        .route("/v1/webhooks/{id}/deactivate", post(webhooks::deactivate))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
         .route("/v1/events", post(events::report).layer(event).get(events::list))
         .route("/v1/events/batch", post(events::report_batch).layer(batch))
         .route("/v1/events/{id}", get(events::show))

@@ -1,46 +1,65 @@
-//! What people do with webhooks: register, change, rotate, verify, pause and resume, test, delete.
+//! What befalls webhooks: registered, changed, verified, rotated, switched on and off, tried out, deleted.
 //!
-//! Every change goes the same way: the webhook is read, its next [`Settings`](crate::store::webhooks::Settings) are worked
-//! out, and they are stored if nobody changed it meanwhile; otherwise from the start.
+//! | file | does |
+//! |---|---|
+//! | [`input`], `check` | what a caller may ask for |
+//! | [`register`](fn@register), [`change`](fn@change), [`delete`](fn@delete) | from the first to the last |
+//! | `switch` | [`activate`], [`deactivate`] |
+//! | [`rotate`](fn@rotate) | a new secret |
+//! | `outgoing` | one request outside the loop, for [`verify`](fn@verify) and [`send_test`](fn@send_test) |
+//!
+//! **Invariants**
+//! - A change is made to the revision that was looked at; if another came between, it is looked at again.
+//! - An action that stops or redirects sending returns only when every dispatcher knows of it (`in_force`).
+//! - Secrets leave here once: when they are made.
 
 mod change;
-mod input;
+mod check;
+mod delete;
+pub mod input;
+mod notes;
+mod outgoing;
 mod register;
 mod rotate;
-mod state;
-mod test;
+mod send_test;
+mod switch;
 mod verify;
-mod view;
 
-pub use input::WebhookInput;
-pub use rotate::RotateInput;
-pub use test::Tested;
-pub use view::{Registered, WebhookView};
+pub use change::change;
+pub use delete::delete;
+pub(super) use delete::settle_down;
+pub use input::Input;
+pub use register::{Registered, register};
+pub use rotate::rotate;
+pub use send_test::{TestResult, send_test};
+pub use switch::{activate, deactivate};
+pub use verify::{Verification, verify};
 
-use super::{ActionError, Context};
+use std::sync::Arc;
+
+use super::{ActionError, Context, vault};
+use crate::dialect::Profile;
 use crate::domain::ids::{TenantId, WebhookId};
-use crate::store::webhooks::Webhook;
+use crate::domain::secret::SecretError;
+use crate::domain::webhook::Webhook;
 
-/// The verbs, for one tenant's webhooks.
-#[derive(Debug, Clone, Copy)]
-pub struct Webhooks<'a> {
-    context: &'a Context,
-    tenant_id: TenantId,
+const NOUN: &str = "webhook";
+
+/// A webhook's own headers, opened.
+pub fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
+    match &webhook.headers {
+        Some(sealed) => vault::open_headers(&context.master_key, webhook.tenant_id, webhook.id, sealed),
+        None => Ok(Vec::new()),
+    }
 }
 
-impl<'a> Webhooks<'a> {
-    /// The webhooks of a tenant.
-    #[must_use]
-    pub const fn of(context: &'a Context, tenant_id: TenantId) -> Self {
-        Self { context, tenant_id }
-    }
+async fn find(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Webhook, ActionError> {
+    context.store.webhook(tenant_id, id).await?.ok_or(ActionError::NotFound(NOUN))
+}
 
-    /// Reads one.
-    pub async fn get(self, id: WebhookId) -> Result<WebhookView, ActionError> {
-        view::show(self.context, &self.read(id).await?)
-    }
-
-    async fn read(self, id: WebhookId) -> Result<Webhook, ActionError> {
-        self.context.store.webhook(self.tenant_id, id).await?.ok_or(ActionError::NotFound("webhook"))
-    }
+fn profile_of(context: &Context, webhook: &Webhook) -> Result<Arc<Profile>, ActionError> {
+    context.dialects.get(&webhook.dialect).cloned().ok_or_else(|| {
+        let detail = format!("the dialect `{}` is not on offer any more: its file is missing", webhook.dialect);
+        ActionError::conflict("unknown_dialect", detail)
+    })
 }

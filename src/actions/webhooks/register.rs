@@ -1,48 +1,89 @@
-//! Register: a new webhook with its secret and token.
+//! Register: a new webhook, with its secrets.
 
+use serde_json::Map;
+
+use super::check::Check;
+use super::input::Input;
 use crate::actions::vault::{self, Kind};
-use crate::actions::webhooks::change::{Draft, activated};
-use crate::actions::webhooks::{Registered, WebhookInput, Webhooks, view};
-use crate::actions::{ActionError, Member};
-use crate::domain::ids::WebhookId;
-use crate::domain::secret::Secret;
-use crate::domain::webhook::State;
-use crate::store::webhooks::{NewSecret, Webhook};
+use crate::actions::{ActionError, Context, Fault, Member};
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::{Secret, SecretError};
+use crate::domain::tenant::Tenant;
+use crate::domain::webhook::{State, Webhook};
+use crate::store::webhooks::NewSecret;
 
-impl Webhooks<'_> {
-    /// Registers a webhook. Under a dialect with a challenge it waits to be verified; otherwise it gets events at once.
-    pub async fn register(self, mut input: WebhookInput) -> Result<Registered, ActionError> {
-        let context = self.context;
-        let tenant = context.store.tenant(self.tenant_id).await?.ok_or(ActionError::NotFound("tenant"))?;
-        let dialect =
-            std::mem::take(&mut input.dialect).or_default(tenant.default_dialect.clone(), tenant.default_dialect);
-        let Some(profile) = context.dialects.get(&dialect) else {
-            let names: Vec<_> = context.dialects.iter().map(|profile| profile.name()).collect();
-            let detail = format!("there is no such dialect; there are: {}", names.join(", "));
-            return Err(ActionError::invalid("/dialect", "unknown_dialect", detail));
-        };
-        let now = context.clock.now();
-        let id = WebhookId::new(now, rand::random());
-        let is_active = std::mem::take(&mut input.is_active);
-        let mut settings =
-            Draft { webhooks: self, id, current: None, profile, environment: tenant.environment }.settle(input)?;
-        settings.verified_at = profile.challenge().is_none().then_some(now);
-        settings.state = match is_active {
-            Member::Null => return Err(ActionError::invalid("/is_active", "null", "must not be null")),
-            Member::Is(false) => State::Inactive,
-            Member::Is(true) | Member::Absent => activated(&settings, profile),
-        };
+/// A webhook with the secrets that were made for it now, to be shown once.
+#[derive(Debug)]
+pub struct Registered {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// What signs.
+    pub signing_secret: Secret,
+    /// What goes along, where the dialect has it and it was made now.
+    pub token: Option<Secret>,
+}
 
-        let secret = profile.new_secret(&rand::random());
-        let token = profile.new_token(&rand::random());
-        let sealed = |kind, secret: &Secret| vault::seal(&context.master_key, self.tenant_id, id, kind, secret);
-        let mut secrets = vec![NewSecret { kind: "signing", valid_from: now, sealed: sealed(Kind::Signing, &secret)? }];
-        if let Some(token) = &token {
-            secrets.push(NewSecret { kind: "token", valid_from: now, sealed: sealed(Kind::Token, token)? });
-        }
-        context.store.create_webhook((self.tenant_id, id), &dialect, &settings, &secrets, now).await?;
-        let webhook =
-            Webhook { tenant_id: self.tenant_id, id, dialect, revision: 1, settings, created_at: now, updated_at: now };
-        Ok(Registered::new(view::show(context, &webhook)?, profile, &secret, token.as_ref()))
+/// Registers a webhook of a tenant.
+pub async fn register(context: &Context, tenant_id: TenantId, input: Input) -> Result<Registered, ActionError> {
+    let tenant = context.store.tenant(tenant_id).await?.ok_or(ActionError::NotFound("tenant"))?;
+    let mut faults = missing(&input);
+    let dialect = match &input.dialect {
+        Member::Is(name) => name.clone(),
+        Member::Absent | Member::Null => tenant.default_dialect.clone(),
+    };
+    let Some(profile) = context.dialects.get(&dialect) else {
+        faults.push(Fault::new("/dialect", "unknown_dialect", context.unknown_dialect()));
+        return Err(ActionError::Invalid(faults));
+    };
+    let mut webhook = blank(context, &tenant, dialect);
+    Check { context, environment: tenant.environment, profile, faults }.apply(input, &mut webhook)?;
+
+    let signing_secret = profile.new_secret(&rand::random());
+    let token = profile.new_token(&rand::random());
+    let mut secrets = vec![sealed(context, &webhook, Kind::Signing, &signing_secret)?];
+    if let Some(token) = &token {
+        secrets.push(sealed(context, &webhook, Kind::Token, token)?);
+    }
+    if !context.store.insert_webhook(&webhook, &secrets).await? {
+        return Err(ActionError::NotFound("tenant"));
+    }
+    Ok(Registered { webhook, signing_secret, token })
+}
+
+/// What a change may leave out, and a registration may not.
+fn missing(input: &Input) -> Vec<Fault> {
+    let members = [("/url", input.url == Member::Absent), ("/events", input.events == Member::Absent)];
+    let absent = members.into_iter().filter(|(_, absent)| *absent);
+    absent.map(|(pointer, _)| Fault::new(pointer, "required", "must be given")).collect()
+}
+
+fn sealed(context: &Context, webhook: &Webhook, kind: Kind, secret: &Secret) -> Result<NewSecret, SecretError> {
+    let sealed = vault::seal(&context.master_key, webhook.tenant_id, webhook.id, kind, secret)?;
+    Ok(NewSecret { kind: kind.as_str(), sealed })
+}
+
+fn blank(context: &Context, tenant: &Tenant, dialect: String) -> Webhook {
+    let now = context.clock.now();
+    Webhook {
+        tenant_id: tenant.id,
+        id: WebhookId::new(now, rand::random()),
+        url: String::new(),
+        events: Vec::new(),
+        dialect,
+        description: String::new(),
+        headers: None,
+        header_names: Vec::new(),
+        retry: None,
+        timeout_seconds: None,
+        rate_limit: None,
+        max_in_flight: None,
+        metadata: Map::new(),
+        state: State::PendingVerification,
+        disabled_reason: None,
+        verified_at: None,
+        verified_url: None,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
     }
 }

@@ -1,50 +1,58 @@
-//! Rotate: a new signing secret. A static token stays as it is: it is no key, and receivers compare it literally.
+//! Rotate: a new signing secret. The token, where there is one, stays: it tells who sends, and is exchanged by registering anew.
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use super::{NOUN, Registered, find, profile_of};
+use crate::actions::in_force::in_force;
 use crate::actions::vault::{self, Kind};
-use crate::actions::webhooks::{Registered, Webhooks, view};
-use crate::actions::{ActionError, Member};
-use crate::domain::ids::WebhookId;
-use crate::store::webhooks::Rotation;
+use crate::actions::{ActionError, Context};
+use crate::domain::clock::later;
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::store::webhooks::{MAX_LIVE, Rotated, Rotation};
 
-/// How long both secrets sign where the dialect can carry both, unless the caller says otherwise.
-const DEFAULT_OVERLAP: Duration = Duration::from_hours(24);
+/// Seconds for which both secrets sign, where a dialect carries several signatures and nobody says otherwise.
+const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
 /// A week.
-const LONGEST_OVERLAP: i64 = 604_800;
+const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
 
-/// What a rotation may be told.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RotateInput {
-    /// Seconds for which both secrets sign (24 hours by default); where a dialect carries one signature, seconds after which the
-    /// new secret takes over (at once by default).
-    pub overlap_seconds: Member<i64>,
-}
-
-impl Webhooks<'_> {
-    /// Makes a new signing secret and shows it once.
-    pub async fn rotate(self, id: WebhookId, input: RotateInput) -> Result<Registered, ActionError> {
-        let context = self.context;
-        let webhook = self.read(id).await?;
-        let profile = self.profile(&webhook)?;
-        let overlap = input.overlap_seconds.or_none(None);
-        if overlap.is_some_and(|seconds| !(0..=LONGEST_OVERLAP).contains(&seconds)) {
-            let detail = format!("must be a whole number from 0 to {LONGEST_OVERLAP}");
-            return Err(ActionError::invalid("/overlap_seconds", "out_of_range", detail));
-        }
-        let overlap = overlap.map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
-        let rotation = if profile.signs_side_by_side() {
-            Rotation::SideBySide(overlap.unwrap_or(DEFAULT_OVERLAP))
-        } else {
-            Rotation::TakesOverAfter(overlap.unwrap_or_default())
-        };
-        let secret = profile.new_secret(&rand::random());
-        let sealed = vault::seal(&context.master_key, self.tenant_id, id, Kind::Signing, &secret)?;
-        let rotated = context.store.rotate_secret((self.tenant_id, id), sealed, rotation, context.clock.now()).await?;
-        rotated.ok_or(ActionError::NotFound("webhook"))?;
-        Ok(Registered::new(view::show(context, &self.read(id).await?)?, profile, &secret, None))
+/// Gives a webhook a new signing secret.
+///
+/// Where its dialect carries several signatures, new and old sign side by side for the overlap. Where it carries one, the old
+/// one signs alone until the overlap ends (at once, without one), and the new one from then on.
+pub async fn rotate(
+    context: &Context,
+    tenant_id: TenantId,
+    id: WebhookId,
+    overlap_seconds: Option<i64>,
+) -> Result<Registered, ActionError> {
+    if overlap_seconds.is_some_and(|seconds| !(0..=MAX_OVERLAP_SECONDS).contains(&seconds)) {
+        let detail = format!("must be from 0 to {MAX_OVERLAP_SECONDS}");
+        return Err(ActionError::invalid("/overlap_seconds", "out_of_range", detail));
     }
+    let webhook = find(context, tenant_id, id).await?;
+    let profile = profile_of(context, &webhook)?;
+    let default = if profile.signs_side_by_side() { DEFAULT_OVERLAP_SECONDS } else { 0 };
+    let overlap = Duration::from_secs(overlap_seconds.unwrap_or(default).unsigned_abs());
+    let now = context.clock.now();
+    let old_until = later(now, overlap);
+
+    let signing_secret = profile.new_secret(&rand::random());
+    let rotation = Rotation {
+        sealed: vault::seal(&context.master_key, tenant_id, id, Kind::Signing, &signing_secret)?,
+        new_from: if profile.signs_side_by_side() { now } else { old_until },
+        old_until,
+        now,
+    };
+    match context.store.rotate_secret(tenant_id, id, &rotation).await? {
+        Rotated::Done => {}
+        Rotated::NotFound => return Err(ActionError::NotFound(NOUN)),
+        Rotated::TooMany => {
+            let detail = format!(
+                "{MAX_LIVE} secrets are in use already: wait until one ends, or rotate with `overlap_seconds` 0"
+            );
+            return Err(ActionError::conflict("too_many_secrets", detail));
+        }
+    }
+    in_force(context, &[id]).await;
+    Ok(Registered { webhook: find(context, tenant_id, id).await?, signing_secret, token: None })
 }

@@ -3,8 +3,10 @@
 pub(super) mod api_keys;
 pub(super) mod dead_letters;
 pub(super) mod deliveries;
+pub(super) mod dialects;
 pub(super) mod events;
 mod filters;
 pub(super) mod health;
 mod path;
 pub(super) mod tenants;
+pub(super) mod webhooks;

@@ -1,217 +1,141 @@
-//! Registering, changing and deleting webhooks.
+//! Registering and changing webhooks.
 
-use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 
-use super::{NewSecret, Settings};
+use super::backlog::{Cause, cancel};
 use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::Sealed;
+use crate::domain::webhook::Webhook;
 use crate::store::{Store, StoreError};
 
+/// A secret that a webhook is registered with.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// `signing` or `token`.
+    pub kind: &'static str,
+    /// The secret.
+    pub sealed: Sealed,
+}
+
 impl Store {
-    /// Registers a webhook with its secrets, at revision 1.
-    pub async fn create_webhook(
-        &self,
-        (tenant_id, id): (TenantId, WebhookId),
-        dialect: &str,
-        settings: &Settings,
-        secrets: &[NewSecret],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            "INSERT INTO tidings.webhooks (tenant_id, id, url, events, dialect, description, header_names, retry, timeout_seconds,
-                 rate_limit, max_in_flight, metadata, state, verified_at, created_at,
-                 updated_at, verified_url)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $15, $16)",
-            tenant_id as TenantId,
-            id as WebhookId,
-            settings.url,
-            &settings.events,
-            dialect,
-            settings.description,
-            &settings.header_names,
-            retry_json(settings),
-            settings.timeout_seconds,
-            settings.rate_limit,
-            settings.max_in_flight,
-            settings.metadata,
-            settings.state.as_str(),
-            settings.verified_at,
-            now,
-            settings.verified_url,
+    /// Stores a new webhook with its secrets; `false` where its tenant was deleted.
+    pub async fn insert_webhook(&self, webhook: &Webhook, secrets: &[NewSecret]) -> Result<bool, StoreError> {
+        let kinds: Vec<_> = secrets.iter().map(|secret| secret.kind).collect();
+        let key_ids: Vec<_> = secrets.iter().map(|secret| secret.sealed.key_id.as_str()).collect();
+        let ciphertexts: Vec<&[u8]> = secrets.iter().map(|secret| &*secret.sealed.ciphertext).collect();
+        let stored = sqlx::query!(
+            r#"WITH owner AS (
+                   SELECT id FROM tidings.tenants WHERE id = $1 AND deleted_at IS NULL FOR SHARE
+               ), webhook AS (
+                   INSERT INTO tidings.webhooks (tenant_id, id, url, events, dialect, description, header_names, retry,
+                       timeout_seconds, rate_limit, max_in_flight, metadata, state, verified_at, verified_url, created_at, updated_at)
+                   SELECT id, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11, $12::text::jsonb, $13, $14, $15, $16, $16
+                   FROM owner RETURNING *
+               ), revision AS (
+                   INSERT INTO tidings.webhook_revisions (tenant_id, webhook_id, revision, url, headers_sealed, headers_key_id)
+                   SELECT tenant_id, id, revision, url, $17, $18 FROM webhook
+               ), subscribed AS (
+                   INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
+                   SELECT tenant_id, unnest(events), id FROM webhook
+               ), secret AS (
+                   INSERT INTO tidings.webhook_secrets (tenant_id, webhook_id, kind, valid_from, key_id, sealed)
+                   SELECT w.tenant_id, w.id, s.kind, w.created_at, s.key_id, s.sealed
+                   FROM webhook AS w, unnest($19::text[], $20::text[], $21::bytea[]) AS s (kind, key_id, sealed)
+               )
+               SELECT count(*) AS "count!" FROM webhook"#,
+            webhook.tenant_id as TenantId,
+            webhook.id as WebhookId,
+            webhook.url,
+            &webhook.events,
+            webhook.dialect,
+            webhook.description,
+            &webhook.header_names,
+            json(webhook.retry.as_ref()),
+            webhook.timeout_seconds,
+            webhook.rate_limit,
+            webhook.max_in_flight,
+            json(Some(&webhook.metadata)),
+            webhook.state.as_str(),
+            webhook.verified_at,
+            webhook.verified_url,
+            webhook.created_at,
+            webhook.headers.as_ref().map(|sealed| &*sealed.ciphertext),
+            webhook.headers.as_ref().map(|sealed| sealed.key_id.as_str()),
+            &kinds as _,
+            &key_ids as _,
+            &ciphertexts as _,
         )
-        .execute(&mut *transaction)
+        .fetch_one(&self.pool)
         .await?;
-        follow_up(&mut transaction, (tenant_id, id), 1, settings).await?;
-        for secret in secrets {
-            super::secrets::insert(&mut transaction, (tenant_id, id), secret).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+        Ok(stored.count == 1)
     }
 
-    /// Writes the next revision of a webhook, if `seen` is still the current one; says whether it was.
-    pub async fn change_webhook(
-        &self,
-        (tenant_id, id): (TenantId, WebhookId),
-        seen: i32,
-        settings: &Settings,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let changed = sqlx::query!(
-            "UPDATE tidings.webhooks SET url = $4, events = $5, description = $6, header_names = $7, retry = $8::text::jsonb,
-                 timeout_seconds = $9, rate_limit = $10, max_in_flight = $11, metadata = $12::text::jsonb, state = $13,
-                 disabled_reason = $14, verified_at = $15, updated_at = $16, verified_url = $17, revision = $3 + 1, changed = pg_current_xact_id(),
-                 parked_until = CASE WHEN url = $4 THEN parked_until END
-             WHERE tenant_id = $1 AND id = $2 AND revision = $3 AND deleted_at IS NULL",
-            tenant_id as TenantId,
-            id as WebhookId,
-            seen,
-            settings.url,
-            &settings.events,
-            settings.description,
-            &settings.header_names,
-            retry_json(settings),
-            settings.timeout_seconds,
-            settings.rate_limit,
-            settings.max_in_flight,
-            settings.metadata,
-            settings.state.as_str(),
-            settings.disabled_reason,
-            settings.verified_at,
-            now,
-            settings.verified_url,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if changed.rows_affected() == 0 {
-            return Ok(false);
-        }
-        follow_up(&mut transaction, (tenant_id, id), seen + 1, settings).await?;
-        transaction.commit().await?;
-        Ok(true)
+    /// Stores a changed webhook under the next revision; `false` where the stored one has another revision than
+    /// `webhook.revision`, or is deleted.
+    pub async fn save_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+        save(&self.pool, webhook).await
     }
 
-    /// Deletes a webhook: its deliveries are cancelled, those under way included, and its secrets are forgotten. Returns how many
-    /// deliveries were cancelled, or `None` where there is no such webhook.
-    pub async fn delete_webhook(
-        &self,
-        tenant_id: TenantId,
-        id: WebhookId,
-        now: DateTime<Utc>,
-    ) -> Result<Option<u64>, StoreError> {
+    /// As [`Store::save_webhook`], and cancels its pending deliveries that nobody has a lease on; says how many.
+    pub async fn save_webhook_without_backlog(&self, webhook: &Webhook) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let deleted = sqlx::query!(
-            "UPDATE tidings.webhooks SET deleted_at = $3, updated_at = $3, revision = revision + 1, changed = pg_current_xact_id()
-             WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL",
-            tenant_id as TenantId,
-            id as WebhookId,
-            now,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if deleted.rows_affected() == 0 {
+        if !save(&mut *transaction, webhook).await? {
             return Ok(None);
         }
-        let (tenant, webhook) = (tenant_id, id);
-        sqlx::query!(
-            "DELETE FROM tidings.subscriptions WHERE tenant_id = $1 AND webhook_id = $2",
-            tenant as _,
-            webhook as _
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM tidings.webhook_secrets WHERE tenant_id = $1 AND webhook_id = $2",
-            tenant as _,
-            webhook as _
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "UPDATE tidings.webhook_revisions SET headers_sealed = NULL, headers_key_id = NULL
-             WHERE tenant_id = $1 AND webhook_id = $2 AND headers_sealed IS NOT NULL",
-            tenant as _,
-            webhook as _,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        let cancelled = cancel_pending(&mut transaction, (tenant, webhook), "webhook_deleted", now).await?;
+        let Webhook { tenant_id, id, updated_at, .. } = webhook;
+        let cancelled = cancel(&mut *transaction, *tenant_id, &[*id], Cause::BacklogSkipped, *updated_at).await?;
         transaction.commit().await?;
         Ok(Some(cancelled))
     }
-
-    /// Cancels all that waits for a webhook, but for what is under way; returns how many deliveries.
-    pub async fn skip_backlog(
-        &self,
-        tenant_id: TenantId,
-        id: WebhookId,
-        now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        cancel_pending(&mut connection, (tenant_id, id), "backlog_skipped", now).await
-    }
 }
 
-/// What depends on the settings: the revision's record and the subscriptions.
-async fn follow_up(
-    connection: &mut PgConnection,
-    (tenant_id, id): (TenantId, WebhookId),
-    revision: i32,
-    settings: &Settings,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO tidings.webhook_revisions (tenant_id, webhook_id, revision, url, headers_sealed, headers_key_id)
-         VALUES ($1, $2, $3, $4, $5, $6)",
-        tenant_id as TenantId,
-        id as WebhookId,
-        revision,
-        settings.url,
-        settings.headers.as_ref().map(|sealed| sealed.ciphertext.as_slice()),
-        settings.headers.as_ref().map(|sealed| sealed.key_id.as_str()),
+async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, StoreError> {
+    let saved = sqlx::query!(
+        r#"WITH webhook AS (
+               UPDATE tidings.webhooks
+               SET url = $4, events = $5, description = $6, header_names = $7, retry = $8::text::jsonb, timeout_seconds = $9,
+                   rate_limit = $10, max_in_flight = $11, metadata = $12::text::jsonb, state = $13, disabled_reason = $14,
+                   verified_at = $15, verified_url = $16, updated_at = $17,
+                   revision = revision + 1, changed = pg_current_xact_id(),
+                   parked_until = CASE WHEN url = $4 THEN parked_until END
+               WHERE tenant_id = $1 AND id = $2 AND revision = $3 AND deleted_at IS NULL
+               RETURNING tenant_id, id, revision, url, events
+           ), revision AS (
+               INSERT INTO tidings.webhook_revisions (tenant_id, webhook_id, revision, url, headers_sealed, headers_key_id)
+               SELECT tenant_id, id, revision, url, $18, $19 FROM webhook
+           ), unsubscribed AS (
+               DELETE FROM tidings.subscriptions AS s USING webhook AS w
+               WHERE s.tenant_id = w.tenant_id AND s.webhook_id = w.id AND s.pattern <> ALL (w.events)
+           ), subscribed AS (
+               INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
+               SELECT tenant_id, unnest(events), id FROM webhook ON CONFLICT DO NOTHING
+           )
+           SELECT count(*) AS "count!" FROM webhook"#,
+        webhook.tenant_id as TenantId,
+        webhook.id as WebhookId,
+        webhook.revision,
+        webhook.url,
+        &webhook.events,
+        webhook.description,
+        &webhook.header_names,
+        json(webhook.retry.as_ref()),
+        webhook.timeout_seconds,
+        webhook.rate_limit,
+        webhook.max_in_flight,
+        json(Some(&webhook.metadata)),
+        webhook.state.as_str(),
+        webhook.disabled_reason,
+        webhook.verified_at,
+        webhook.verified_url,
+        webhook.updated_at,
+        webhook.headers.as_ref().map(|sealed| &*sealed.ciphertext),
+        webhook.headers.as_ref().map(|sealed| sealed.key_id.as_str()),
     )
-    .execute(&mut *connection)
+    .fetch_one(executor)
     .await?;
-    sqlx::query!(
-        "WITH gone AS (
-             DELETE FROM tidings.subscriptions WHERE tenant_id = $1 AND webhook_id = $2 AND pattern <> ALL ($3)
-         )
-         INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
-         SELECT $1, pattern, $2 FROM unnest($3::text[]) AS pattern ON CONFLICT DO NOTHING",
-        tenant_id as TenantId,
-        id as WebhookId,
-        &settings.events,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    Ok(saved.count == 1)
 }
 
-async fn cancel_pending(
-    connection: &mut PgConnection,
-    (tenant_id, id): (TenantId, WebhookId),
-    cause: &str,
-    now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
-    let cancelled = sqlx::query!(
-        "WITH gone AS (
-             DELETE FROM tidings.outbox
-             WHERE tenant_id = $1 AND webhook_id = $2 AND (holder IS NULL OR $4 = 'webhook_deleted')
-             RETURNING id, dialect_revision, attempts
-         )
-         INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
-         SELECT $1, id, $2, $3, dialect_revision, $4::text::tidings.cancel_cause, attempts FROM gone",
-        tenant_id as TenantId,
-        id as WebhookId,
-        now,
-        cause,
-    )
-    .execute(connection)
-    .await?;
-    Ok(cancelled.rows_affected())
-}
-
-fn retry_json(settings: &Settings) -> Option<String> {
-    settings.retry.as_ref().and_then(|retry| serde_json::to_string(retry).ok())
+fn json(value: Option<&impl serde::Serialize>) -> Option<String> {
+    value.and_then(|value| serde_json::to_string(value).ok())
 }

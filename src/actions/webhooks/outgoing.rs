@@ -1,0 +1,83 @@
+//! One request outside the loop: opened, signed and sent here and now.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::own_headers;
+use crate::actions::vault::{self, Kind};
+use crate::actions::{ActionError, Context};
+use crate::dialect::{Keys, Profile, Signed};
+use crate::domain::outcome::{Class, Outcome};
+use crate::domain::secret::Secret;
+use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
+use crate::net::{Headers, Request, Target, check_custom_headers};
+use crate::store::destinations::SecretRow;
+
+/// A webhook's secrets and headers, opened.
+pub(super) struct Outgoing {
+    /// Newest first.
+    pub(super) signing: Vec<Secret>,
+    pub(super) own: Vec<(String, String)>,
+    token: Option<Secret>,
+}
+
+impl Outgoing {
+    /// Opens what a request made `now` needs.
+    pub(super) async fn open(context: &Context, webhook: &Webhook, now: DateTime<Utc>) -> Result<Self, ActionError> {
+        let rows = context.store.secrets(webhook.tenant_id, webhook.id).await?;
+        let open = |kind: Kind, row: &SecretRow| {
+            vault::open(&context.master_key, webhook.tenant_id, webhook.id, kind, &row.sealed)
+        };
+        let of_kind = |kind: Kind| rows.iter().filter(move |row| row.kind == kind.as_str());
+        let live = of_kind(Kind::Signing)
+            .filter(|row| row.valid_from <= now && row.valid_until.is_none_or(|until| now < until))
+            .map(|row| open(Kind::Signing, row))
+            .collect::<Result<Vec<_>, _>>()?;
+        let token = of_kind(Kind::Token).next().map(|row| open(Kind::Token, row)).transpose()?;
+        Ok(Self { signing: live, own: own_headers(context, webhook)?, token })
+    }
+
+    /// What signs.
+    pub(super) fn keys(&self, profile: &Profile) -> Result<Keys, ActionError> {
+        Ok(profile.keys(&self.signing, self.token.as_ref())?)
+    }
+
+    /// Sends a signed request to the webhook's URL, whose rules and headers are judged anew.
+    pub(super) async fn send(
+        &self,
+        context: &Context,
+        webhook: &Webhook,
+        profile: &Profile,
+        signed: Signed,
+    ) -> Outcome {
+        let timeout = webhook.timeout_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into()));
+        let timeout = timeout.or(profile.timeout()).unwrap_or(Duration::from_secs(DEFAULT_TIMEOUT_SECONDS.into()));
+        // Whether plain HTTP is allowed was settled when the URL was taken; a tenant's environment never changes.
+        match Target::parse(&webhook.url, true, context.sender.guard()) {
+            Ok(target) => {
+                let headers = self.headers(profile, &signed);
+                context.sender.send(Request { target, headers, body: signed.body, timeout }).await
+            }
+            Err(error) => Outcome {
+                class: Class::BlockedAddress,
+                answer: None,
+                error: Some(error.to_string()),
+                duration: Duration::ZERO,
+            },
+        }
+    }
+
+    /// The dialect's headers go over the webhook's own, of which only such are sent as may be.
+    fn headers(&self, profile: &Profile, signed: &Signed) -> Headers {
+        let reserved: Vec<_> = profile.header_names().collect();
+        let own = self.own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut headers = check_custom_headers(own, &reserved).unwrap_or_default();
+        for (name, value) in &signed.headers {
+            if let Err(error) = headers.set(name, value) {
+                tracing::warn!(dialect = profile.name(), %error, "dialect.header_refused");
+            }
+        }
+        headers
+    }
+}

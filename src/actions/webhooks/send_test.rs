@@ -1,0 +1,106 @@
+//! Send a test: one signed delivery of a sample event, here and now. Nothing is stored, nothing is sent again.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::outgoing::Outgoing;
+use super::{find, profile_of};
+use crate::actions::exhibit::{Destination, Exhibit, NoExhibit, exhibit};
+use crate::actions::{ActionError, Context};
+use crate::dialect::Profile;
+use crate::domain::event::{Event, pattern_matches};
+use crate::domain::ids::{EventId, TenantId, WebhookId};
+use crate::domain::outcome::Outcome;
+use crate::domain::webhook::Webhook;
+
+/// What a test sends where webhook and dialect take any type.
+const ANY_TYPE: &str = "webhook.test";
+
+/// What a flat body can carry in every dialect.
+const SAMPLE: &[u8] = br#"{"test":true,"message":"A test delivery from Tidings"}"#;
+
+/// A request and what came of it.
+#[derive(Debug)]
+pub struct TestResult {
+    /// The event's id, which belongs to no stored event.
+    pub event_id: EventId,
+    /// The event's type.
+    pub event_type: String,
+    /// What was sent, without what is secret in it.
+    pub request: Exhibit,
+    /// What the receiver did.
+    pub outcome: Outcome,
+}
+
+/// Sends a sample event to a webhook, also to one that is paused or disabled: a person wants to see what it does.
+pub async fn send_test(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<TestResult, ActionError> {
+    let webhook = find(context, tenant_id, id).await?;
+    let profile = profile_of(context, &webhook)?;
+    if !webhook.is_verified() && profile.challenge().is_some() {
+        let detail = format!("its receiver has not passed the challenge yet: POST /v1/webhooks/{id}/verify first");
+        return Err(ActionError::conflict("webhook_not_verified", detail));
+    }
+    let now = context.clock.now();
+    let event = sample(&webhook, &profile, now);
+    let outgoing = Outgoing::open(context, &webhook, now).await?;
+    let destination = Destination { url: &webhook.url, headers: &outgoing.own };
+    let request = exhibit(&profile, &event, destination, &outgoing.signing, now).map_err(unfit)?;
+    let body = profile.render_body(&event).map_err(|error| unfit(error.into()))?;
+    let signed = profile.sign(&event, body, &outgoing.keys(&profile)?, now);
+    let outcome = outgoing.send(context, &webhook, &profile, signed).await;
+    Ok(TestResult { event_id: event.id, event_type: event.event_type, request, outcome })
+}
+
+fn unfit(error: NoExhibit) -> ActionError {
+    match error {
+        NoExhibit::Dialect(error) => ActionError::Dialect(error),
+        NoExhibit::Unrenderable(error) => {
+            ActionError::conflict("unrenderable", format!("the dialect has no place for the sample: {error}"))
+        }
+    }
+}
+
+fn sample(webhook: &Webhook, profile: &Profile, now: DateTime<Utc>) -> Event {
+    Event {
+        tenant_id: webhook.tenant_id,
+        id: EventId::new(now, rand::random()),
+        event_type: sample_type(&webhook.events, profile.event_types()),
+        occurred_at: None,
+        data: Bytes::from_static(SAMPLE),
+    }
+}
+
+/// The first exact type that the webhook names, else the first of the dialect's that it matches, else one below its prefix.
+fn sample_type(events: &[String], known: Option<&[String]>) -> String {
+    if let Some(exact) = events.iter().find(|event| !event.ends_with('*')) {
+        return exact.clone();
+    }
+    let wanted = |known: &&String| events.iter().any(|pattern| pattern_matches(pattern, known));
+    if let Some(first) = known.into_iter().flatten().find(wanted) {
+        return first.clone();
+    }
+    match events.first().and_then(|pattern| pattern.strip_suffix(".*")) {
+        Some(prefix) => format!("{prefix}.test"),
+        None => ANY_TYPE.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_of_a_type_that_the_webhook_gets() {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let known = texts(&["job.completed", "run.failed"]);
+        for (events, known, expected) in [
+            (&["*", "a.b"][..], None, "a.b"),
+            (&["*"], None, "webhook.test"),
+            (&["document.*"], None, "document.test"),
+            (&["*"], Some(&known[..]), "job.completed"),
+            (&["run.*"], Some(&known[..]), "run.failed"),
+        ] {
+            assert_eq!(sample_type(&texts(events), known), expected);
+        }
+    }
+}

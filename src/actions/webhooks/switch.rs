@@ -1,0 +1,51 @@
+//! Switching webhooks on and off.
+
+use super::change::{changing, revise};
+use super::find;
+use crate::actions::in_force::in_force;
+use crate::actions::{ActionError, Context};
+use crate::dialect::Profile;
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::webhook::Webhook;
+
+/// Lets a webhook have its events again, those held meanwhile included, unless `skip_backlog` drops them; says how many were
+/// dropped. A webhook whose URL is not verified waits for that first.
+pub async fn activate(
+    context: &Context,
+    tenant_id: TenantId,
+    id: WebhookId,
+    skip_backlog: bool,
+) -> Result<(Webhook, Option<u64>), ActionError> {
+    let switch_on = |webhook: &mut Webhook| {
+        take_on_trust(webhook, context.dialects.get(&webhook.dialect).map(AsRef::as_ref));
+        webhook.activate();
+        Ok(())
+    };
+    if !skip_backlog {
+        return Ok((revise(context, tenant_id, id, switch_on).await?, None));
+    }
+    let mut webhook = find(context, tenant_id, id).await?;
+    webhook.updated_at = context.clock.now();
+    switch_on(&mut webhook)?;
+    let skipped = context.store.save_webhook_without_backlog(&webhook).await?.ok_or_else(changing)?;
+    webhook.revision += 1;
+    Ok((webhook, Some(skipped)))
+}
+
+/// Pauses a webhook: its events are accepted and held. When this returns, no send to it begins any more.
+pub async fn deactivate(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Webhook, ActionError> {
+    let switch_off = |webhook: &mut Webhook| {
+        webhook.deactivate();
+        Ok(())
+    };
+    let webhook = revise(context, tenant_id, id, switch_off).await?;
+    in_force(context, &[id]).await;
+    Ok(webhook)
+}
+
+/// A dialect without a challenge takes every receiver to want events.
+pub(super) fn take_on_trust(webhook: &mut Webhook, profile: Option<&Profile>) {
+    if profile.is_some_and(|profile| profile.challenge().is_none()) {
+        webhook.verify(webhook.updated_at);
+    }
+}

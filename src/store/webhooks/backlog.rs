@@ -1,0 +1,78 @@
+//! Cancelling what webhooks are still owed.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
+
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::store::{Store, StoreError};
+
+/// Why a backlog is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The webhook is gone; an attempt under way finds its lease gone too.
+    WebhookDeleted,
+    /// A person did not want it; what is under way ends by itself.
+    BacklogSkipped,
+}
+
+impl Cause {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::BacklogSkipped => "backlog_skipped",
+        }
+    }
+}
+
+/// Cancels the pending deliveries of webhooks, and says how many. A row that is being settled this moment is passed over, so
+/// that a batch of results and this never wait for each other in a circle.
+pub(super) async fn cancel(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    webhook_ids: &[WebhookId],
+    cause: Cause,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let cancelled = sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM tidings.outbox WHERE ctid = ANY (ARRAY(
+                 SELECT ctid FROM tidings.outbox
+                 WHERE tenant_id = $1 AND webhook_id = ANY ($2) AND (holder IS NULL OR $3) FOR UPDATE SKIP LOCKED
+             ))
+             RETURNING *
+         )
+         INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
+         SELECT tenant_id, id, webhook_id, $5, dialect_revision, $4::text::tidings.cancel_cause, attempts FROM gone",
+        tenant_id as TenantId,
+        webhook_ids as _,
+        cause == Cause::WebhookDeleted,
+        cause.as_str(),
+        now,
+    )
+    .execute(executor)
+    .await?;
+    Ok(cancelled.rows_affected())
+}
+
+impl Store {
+    /// Cancels what is still pending for deleted webhooks: an event that was being accepted, or an attempt that was being
+    /// settled, while the webhook was deleted. Returns how many there were.
+    pub async fn cancel_orphans(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let cancelled = sqlx::query!(
+            "WITH gone AS (
+                 DELETE FROM tidings.outbox WHERE ctid = ANY (ARRAY(
+                     SELECT o.ctid FROM tidings.webhooks AS w
+                     JOIN tidings.outbox AS o ON o.tenant_id = w.tenant_id AND o.webhook_id = w.id
+                     WHERE w.deleted_at IS NOT NULL AND o.holder IS NULL FOR UPDATE OF o SKIP LOCKED
+                 ))
+                 RETURNING *
+             )
+             INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
+             SELECT tenant_id, id, webhook_id, $1, dialect_revision, 'webhook_deleted', attempts FROM gone",
+            now,
+        )
+        .execute(&self.hot)
+        .await?;
+        Ok(cancelled.rows_affected())
+    }
+}

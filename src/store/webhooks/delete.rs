@@ -1,0 +1,105 @@
+//! Deleting webhooks: nothing more is owed to them, and their secrets are forgotten. Their rows stay as long as there is
+//! something that was sent to them.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, Postgres, Transaction};
+
+use super::backlog::{Cause, cancel};
+use crate::domain::ids::{TenantId, WebhookId};
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Deletes a webhook; `false` where there is none.
+    pub async fn delete_webhook(
+        &self,
+        tenant_id: TenantId,
+        id: WebhookId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let deleted = delete(&mut transaction, tenant_id, Some(id), now).await?;
+        transaction.commit().await?;
+        Ok(!deleted.is_empty())
+    }
+
+    /// Deletes a tenant with its keys and its webhooks, and returns those; `None` where there is no such tenant.
+    pub async fn delete_tenant(
+        &self,
+        tenant_id: TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Vec<WebhookId>>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // First, so that a webhook or a key that is being made either comes before, and is deleted below, or finds no tenant.
+        let deleted = sqlx::query!(
+            "UPDATE tidings.tenants SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL",
+            tenant_id as TenantId,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(None);
+        }
+        sqlx::query!("DELETE FROM tidings.api_keys WHERE tenant_id = $1", tenant_id as TenantId)
+            .execute(&mut *transaction)
+            .await?;
+        let webhooks = delete(&mut transaction, tenant_id, None, now).await?;
+        transaction.commit().await?;
+        Ok(Some(webhooks))
+    }
+
+    /// Cancels what came in for webhooks while they were being deleted.
+    pub async fn cancel_rest(
+        &self,
+        tenant_id: TenantId,
+        webhook_ids: &[WebhookId],
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        cancel(&self.pool, tenant_id, webhook_ids, Cause::WebhookDeleted, now).await
+    }
+}
+
+/// Deletes one webhook of a tenant, or all.
+async fn delete(
+    transaction: &mut Transaction<'_, Postgres>,
+    tenant_id: TenantId,
+    id: Option<WebhookId>,
+    now: DateTime<Utc>,
+) -> Result<Vec<WebhookId>, StoreError> {
+    let deleted = sqlx::query_scalar!(
+        r#"UPDATE tidings.webhooks SET deleted_at = $3, updated_at = $3, changed = pg_current_xact_id()
+           WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND deleted_at IS NULL RETURNING id AS "id: WebhookId""#,
+        tenant_id as TenantId,
+        id as Option<WebhookId>,
+        now,
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    forget(&mut **transaction, tenant_id, &deleted).await?;
+    cancel(&mut **transaction, tenant_id, &deleted, Cause::WebhookDeleted, now).await?;
+    Ok(deleted)
+}
+
+/// Forgets secrets, headers and subscriptions.
+async fn forget(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    webhook_ids: &[WebhookId],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "WITH secrets AS (
+             DELETE FROM tidings.webhook_secrets WHERE tenant_id = $1 AND webhook_id = ANY ($2)
+         ), subscriptions AS (
+             DELETE FROM tidings.subscriptions WHERE tenant_id = $1 AND webhook_id = ANY ($2)
+         ), gates AS (
+             DELETE FROM tidings.rate_gates WHERE tenant_id = $1 AND webhook_id = ANY ($2)
+         )
+         UPDATE tidings.webhook_revisions SET headers_sealed = NULL, headers_key_id = NULL
+         WHERE tenant_id = $1 AND webhook_id = ANY ($2)",
+        tenant_id as TenantId,
+        webhook_ids as _,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
