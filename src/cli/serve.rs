@@ -57,7 +57,8 @@ async fn serve(
         duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    Ok(app.run(shutdown).await?)
+    app.run(shutdown).await;
+    Ok(())
 }
 
 /// Applies the migrations that are missing.

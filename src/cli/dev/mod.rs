@@ -111,7 +111,7 @@ async fn on_database(
     let shown =
         show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
     stop.cancel();
-    running.await??;
+    running.await?;
     shown
 }
 
