@@ -13,8 +13,10 @@ pub mod accept;
 mod error;
 pub mod exhibit;
 mod member;
+mod outgoing;
 pub mod tenants;
 pub mod vault;
+pub mod webhooks;
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ mod pool;
 pub mod rate_gates;
 pub mod settle;
 mod tenants;
+pub mod webhooks;
 mod words;
 
 pub use error::StoreError;

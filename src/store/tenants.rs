@@ -97,4 +97,21 @@ impl Store {
         .await?;
         Ok(row.map(Tenant::from))
     }
+
+    /// Marks a tenant deleted and revokes its keys; says whether there was such a tenant. Its webhooks are deleted one by one after.
+    pub async fn delete_tenant(&self, id: TenantId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let deleted = sqlx::query!(
+            "UPDATE tidings.tenants SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL",
+            id as TenantId,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!("DELETE FROM tidings.api_keys WHERE tenant_id = $1", id as TenantId)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected() == 1)
+    }
 }
