@@ -10,10 +10,13 @@
 //! **To add** an action, add a file named by its verb.
 
 pub mod accept;
+pub mod dry_run;
 mod error;
 pub mod exhibit;
 mod member;
 mod outgoing;
+pub mod resend;
+pub mod show_attempt;
 pub mod tenants;
 pub mod vault;
 pub mod webhooks;

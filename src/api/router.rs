@@ -8,13 +8,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, health, tenants};
+use super::routes::{api_keys, dead_letters, deliveries, events, health, tenants};
 
 /// Bytes of a body, where the path has no limit of its own.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Every path of the API.
 pub fn router(api: Api) -> Router {
+    let event = DefaultBodyLimit::max(api.max_event_bytes());
+    let batch = DefaultBodyLimit::max(events::MAX_BATCH_BYTES);
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -22,6 +24,16 @@ pub fn router(api: Api) -> Router {
         .route("/v1/tenants/{id}", get(tenants::show).patch(tenants::change).delete(tenants::delete))
         .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
         .route("/v1/api-keys/{id}", delete(api_keys::delete))
+        .route("/v1/events", post(events::report).layer(event).get(events::list))
+        .route("/v1/events/batch", post(events::report_batch).layer(batch))
+        .route("/v1/events/{id}", get(events::show))
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/{id}", get(deliveries::show))
+        .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
+        .route("/v1/deliveries/{id}/resend", post(deliveries::resend))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::delete))
+        .route("/v1/dead-letters/{id}/resend", post(dead_letters::resend))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), entrance))

@@ -93,6 +93,9 @@ impl Store {
     /// The URL is not a `postgres://` URL.
     pub fn connect(url: &str, config: &Config) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?.application_name("tidings").disable_statement_logging();
+        // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in the
+        // schema of that name, which is not there before the first migration, and so apply everything a second time.
+        let options = options.options([("search_path", "public")]);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
         // table would then read it whole.
         let hot = options.clone().options([("enable_seqscan", "off"), ("jit", "off")]);
