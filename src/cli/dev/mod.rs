@@ -97,9 +97,9 @@ async fn on_database(
     begun: Instant,
     paint: Paint,
 ) -> Result<(), Failure> {
-    database.prepare(true).await?;
     let mut kept = Kept::open(folder)?;
     kept.lend_keys(config);
+    database.prepare(true).await?;
     let app = App::build(config, &[Role::Api, Role::Dispatch], database).await?;
     let (Some(address), Some(router)) = (app.address(), app.router()) else {
         return Err(Failure::told("the API has no address"));
