@@ -100,7 +100,7 @@ async fn on_database(
     let mut kept = Kept::open(folder)?;
     kept.lend_keys(config);
     database.prepare(true).await?;
-    let app = App::build(config, &[Role::Api, Role::Dispatch], database).await?;
+    let app = App::build(config, &Role::ALL, database).await?;
     let (Some(address), Some(router)) = (app.address(), app.router()) else {
         return Err(Failure::told("the API has no address"));
     };
