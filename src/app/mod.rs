@@ -10,16 +10,16 @@
 //! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
 
 mod database;
+mod door;
 mod error;
+mod files;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,16 +34,38 @@ use crate::domain::secret::MasterKey;
 use crate::net::Sender;
 use crate::store::dialects::DialectText;
 
+use door::Door;
+
 pub use database::{Database, data_dir};
 pub use error::{AppError, ListenError};
 
 /// What a process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Answers the REST API.
     Api,
     /// Delivers.
     Dispatch,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Dispatch];
+
+    /// The word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Dispatch => "dispatch",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
 }
 
 /// A program that is ready to run.
@@ -56,17 +78,10 @@ pub struct App {
     grace: Duration,
 }
 
-/// The API and its socket.
-#[derive(Debug)]
-struct Door {
-    listener: TcpListener,
-    address: SocketAddr,
-    router: Router,
-}
-
 impl App {
     /// Puts the parts together that these roles need, on a database whose schema is this version's.
     pub async fn build(config: &Config, roles: &[Role], database: &Database) -> Result<Self, AppError> {
+        files::raise_limit(config.dispatch.max_in_flight);
         let context = context(config, database).await?;
         let mut dispatcher = None;
         if roles.contains(&Role::Dispatch) {
@@ -105,57 +120,24 @@ impl App {
     }
 
     /// Runs until told to stop, then drains.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+    pub async fn run(self, shutdown: CancellationToken) {
         let Self { door, dispatcher, tasks, grace, .. } = self;
         let serve = async {
-            match door {
-                Some(door) => door.serve(shutdown.clone(), grace).await,
-                None => Ok(()),
+            if let Some(door) = door {
+                door.serve(&shutdown, grace).await;
             }
         };
         let dispatch = async {
-            match dispatcher {
-                Some(dispatcher) => dispatcher.run(shutdown.clone()).await,
-                None => shutdown.cancelled().await,
+            if let Some(dispatcher) = dispatcher {
+                dispatcher.run(shutdown.clone()).await;
             }
         };
-        let (served, ()) = tokio::join!(serve, dispatch);
+        tokio::join!(serve, dispatch);
         // They end with the last clone of the router; nobody should hold one any more.
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the API were still under way when the grace time ended");
         }
-        served
-    }
-}
-
-impl Door {
-    async fn open(wanted: SocketAddr, router: Router) -> Result<Self, AppError> {
-        let unable = |source| ListenError { address: wanted, setting: "`server.listen`", source };
-        let listener = TcpListener::bind(wanted).await.map_err(unable)?;
-        let address = listener.local_addr().map_err(unable)?;
-        Ok(Self { listener, address, router })
-    }
-
-    /// Answers until told to stop, then lets requests under way end within the grace time.
-    async fn serve(self, shutdown: CancellationToken, grace: Duration) -> Result<(), AppError> {
-        // An answer is one small write: waiting for a fuller packet would only add up to 40 ms.
-        let listener = self.listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let serving = axum::serve(listener, self.router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let too_late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(grace).await;
-        };
-        let served = tokio::select! {
-            served = serving => served,
-            () = too_late => {
-                tracing::warn!("requests were still under way when the grace time ended");
-                Ok(())
-            }
-        };
-        // Without its API the program is of no use; what is under way still ends in order.
-        shutdown.cancel();
-        served.map_err(AppError::Serve)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -19,11 +20,15 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// What this process does; several processes share one database
-    #[arg(long, value_name = "ROLE,…", value_delimiter = ',', default_value = "api,dispatch")]
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',', default_value = "api,dispatch", value_parser = role())]
     role: Vec<Role>,
     /// Bring the database's schema to this version before starting
     #[arg(long)]
     migrate: bool,
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|text| Role::parse(&text).ok_or("no such role"))
 }
 
 /// Serves until told to stop.
@@ -57,7 +62,8 @@ async fn serve(
         duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    Ok(app.run(shutdown).await?)
+    app.run(shutdown).await;
+    Ok(())
 }
 
 /// Applies the migrations that are missing.

@@ -30,9 +30,12 @@ pub(super) async fn furnish(visitor: &Visitor, kept: &mut Kept, receiver: Socket
         notes.tenant_id = make_tenant(visitor).await?;
         notes.api_key.clear();
     }
+    // Kept after each step, so that a run that fails half-way leaves nothing behind that the next one makes again.
+    kept.keep(notes.clone())?;
     if !is_valid(visitor, &notes.api_key).await? {
         notes.api_key = make_key(visitor, &notes.tenant_id).await?;
     }
+    kept.keep(notes.clone())?;
     let (key, url) = (Secret::from(notes.api_key.as_str()), format!("http://{receiver}/"));
     if !lead_webhook(visitor, &key, &notes.webhook_id, &url).await? {
         (notes.webhook_id, notes.webhook_secret) = register(visitor, &key, &url).await?;
@@ -105,4 +108,76 @@ async fn register(visitor: &Visitor, key: &Secret, url: &str) -> Result<(String,
     let answer = visitor.ask(Method::POST, "/v1/webhooks", key, Some(&body)).await?;
     let webhook = granted("register a webhook", answer)?;
     Ok((text(&webhook, "id")?, text(&webhook, "signing_secret")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::extract::{Request, State};
+    use axum::response::{IntoResponse, Json, Response};
+
+    use super::*;
+
+    /// An API that knows one tenant, one key and one webhook, and notes what it is asked to change.
+    #[derive(Default)]
+    struct Fake {
+        changes: Vec<String>,
+        webhook: Option<Value>,
+        is_wiped: bool,
+    }
+
+    type Shared = Arc<Mutex<Fake>>;
+
+    async fn answer(State(fake): State<Shared>, request: Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
+        let body: Bytes = axum::body::to_bytes(body, 4096).await.expect("a body");
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut fake = fake.lock().expect("a lock");
+        let asked = format!("{} {}", parts.method, parts.uri.path());
+        if parts.method != Method::GET {
+            fake.changes.push(asked.clone());
+        }
+        match asked.as_str() {
+            "POST /v1/tenants" => {
+                fake.is_wiped = false;
+                Json(json!({ "id": "ten_1" })).into_response()
+            }
+            "POST /v1/api-keys" => Json(json!({ "key": "tk_sandbox_1" })).into_response(),
+            "POST /v1/webhooks" => {
+                fake.webhook = Some(json!({ "url": body["url"], "is_active": true }));
+                Json(json!({ "id": "wh_1", "signing_secret": "whsec_1" })).into_response()
+            }
+            "PATCH /v1/webhooks/wh_1" => {
+                fake.webhook = Some(json!({ "url": body["url"], "is_active": true }));
+                StatusCode::OK.into_response()
+            }
+            _ if fake.is_wiped => StatusCode::NOT_FOUND.into_response(),
+            "GET /v1/webhooks/wh_1" => Json(fake.webhook.clone()).into_response(),
+            _ => StatusCode::OK.into_response(),
+        }
+    }
+
+    #[tokio::test]
+    async fn things_are_made_once_and_made_again_only_where_they_are_gone() {
+        let (fake, folder) = (Shared::default(), tempfile::tempdir().expect("a folder"));
+        let run = async |port: u16| {
+            let router = Router::new().fallback(answer).with_state(Arc::clone(&fake));
+            let visitor = Visitor::new(router, Some("tk_platform_1".into()));
+            let mut kept = Kept::open(folder.path()).expect("kept");
+            let home = furnish(&visitor, &mut kept, ([127, 0, 0, 1], port).into()).await.expect("furniture");
+            assert_eq!((&*home.tenant_id, &*home.webhook_id), ("ten_1", "wh_1"));
+            std::mem::take(&mut fake.lock().expect("a lock").changes)
+        };
+        let everything = ["POST /v1/tenants", "POST /v1/api-keys", "POST /v1/webhooks"];
+        assert_eq!(run(1).await, everything);
+        assert_eq!(run(1).await, [""; 0], "a second run");
+        assert_eq!(run(2).await, ["PATCH /v1/webhooks/wh_1"], "the port was taken");
+        fake.lock().expect("a lock").is_wiped = true;
+        assert_eq!(run(2).await[..2], everything[..2], "another database");
+        fake.lock().expect("a lock").webhook = Some(json!({ "url": "http://127.0.0.1:2/", "is_active": false }));
+        assert_eq!(run(2).await, ["POST /v1/webhooks/wh_1/activate"], "somebody paused it");
+    }
 }

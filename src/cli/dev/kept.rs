@@ -1,11 +1,12 @@
-//! What a second run continues with: two files in the data folder that only their owner may read.
+//! What a second run continues with: files in the data folder that only their owner may read.
 //!
 //! ```text
 //! master.key   seals the secrets in the database beside it; the same text serves as `secrets.master_key`
 //! dev.toml     platform key, tenant, API key, webhook
+//! dev.lock     held while a `tidings dev` runs here: two would lead the one webhook to and fro
 //! ```
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::domain::secret::Secret;
 
 const MASTER_KEY: &str = "master.key";
 const NOTES: &str = "dev.toml";
+const LOCK: &str = "dev.lock";
 const HEADING: &str = "# Made by `tidings dev`, which continues with these. They belong to the database beside them.\n";
 
 /// What is kept, and where.
@@ -29,6 +31,8 @@ pub(super) struct Kept {
     folder: PathBuf,
     master_key: Secret,
     notes: Notes,
+    /// Given up with it.
+    _lock: File,
 }
 
 /// The content of `dev.toml`. Empty texts are for what is not made yet.
@@ -54,6 +58,7 @@ impl Kept {
     /// Reads what the run before left in the folder; makes the keys where there was none.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| unable("make", folder, &error))?;
+        let lock = lock(folder)?;
         let (master_key, is_new) = match read(&folder.join(MASTER_KEY))? {
             Some(text) => (text.trim().into(), false),
             None => (BASE64_STANDARD.encode(rand::random::<[u8; 32]>()).into(), true),
@@ -69,7 +74,7 @@ impl Kept {
         if notes.platform_key.is_empty() {
             notes.platform_key = format!("tk_platform_{}", hex::encode(rand::random::<[u8; 24]>()));
         }
-        let kept = Self { folder: folder.to_owned(), master_key, notes };
+        let kept = Self { folder: folder.to_owned(), master_key, notes, _lock: lock };
         if is_new {
             // Before anything is sealed with it.
             kept.write(MASTER_KEY, kept.master_key.expose_secret())?;
@@ -112,6 +117,21 @@ impl Kept {
     }
 }
 
+/// Makes sure that nobody else runs here.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join(LOCK);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = opened.map_err(|error| unable("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::told(format!(
+            "another `tidings dev` runs on {}: stop it, or set `database.data_dir` to another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(unable("lock", &path, &error)),
+    }
+}
+
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -129,6 +149,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::cli::paint::Paint;
 
     #[test]
     fn a_second_run_has_the_keys_of_the_first_and_nobody_else_reads_them() {
@@ -136,10 +157,15 @@ mod tests {
         let mut first = Kept::open(folder.path()).expect("kept");
         first.keep(Notes { tenant_id: "ten_x".into(), ..first.notes().clone() }).expect("written");
 
+        let refusal = Kept::open(folder.path()).expect_err("the first still runs").text(Paint::OFF);
+        assert!(refusal.contains("another `tidings dev` runs"), "{refusal}");
+        let mut left = Config::default();
+        first.lend_keys(&mut left);
+        drop(first);
+
         let second = Kept::open(folder.path()).expect("kept");
         assert_eq!(second.notes().tenant_id, "ten_x");
-        let (mut left, mut right) = (Config::default(), Config::default());
-        first.lend_keys(&mut left);
+        let mut right = Config::default();
         second.lend_keys(&mut right);
         let key = |config: &Config| config.secrets.master_key.as_ref().map(|key| key.expose_secret().to_owned());
         assert!(key(&left).is_some() && key(&left) == key(&right));

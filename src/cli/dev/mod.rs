@@ -97,10 +97,10 @@ async fn on_database(
     begun: Instant,
     paint: Paint,
 ) -> Result<(), Failure> {
-    database.prepare(true).await?;
     let mut kept = Kept::open(folder)?;
     kept.lend_keys(config);
-    let app = App::build(config, &[Role::Api, Role::Dispatch], database).await?;
+    database.prepare(true).await?;
+    let app = App::build(config, &Role::ALL, database).await?;
     let (Some(address), Some(router)) = (app.address(), app.router()) else {
         return Err(Failure::told("the API has no address"));
     };
@@ -111,7 +111,7 @@ async fn on_database(
     let shown =
         show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
     stop.cancel();
-    running.await??;
+    running.await?;
     shown
 }
 
