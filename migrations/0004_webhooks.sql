@@ -30,6 +30,8 @@ CREATE TABLE tidings.webhooks (
     disabled_reason text,
     -- When its receiver first passed the challenge (at creation, where the dialect has none): before that it gets no deliveries.
     verified_at timestamptz,
+    -- The URL whose receiver last passed it: with another URL the webhook must be verified again before it is active.
+    verified_url text,
     -- The receiver asked for quiet until then.
     parked_until timestamptz,
     -- Counts changes; attempts name the one they were sent under.

@@ -1,10 +1,67 @@
-//! Tidings
+//! Tidings: the sender side of webhooks. Internal services hand it events; it owes every matching webhook a delivery, signs it,
+//! POSTs it, retries it, and keeps what could not be delivered until an operator resends it.
+//!
+//! # The road of an event
+//!
+//! ```text
+//!  POST /v1/events ─┐                                             ┌─ delivered
+//!                   ├─→ accept ─→ claim ─→ sign ─→ send ─→ decide ┼─ retry: claimed again when due
+//!  tidings.enqueue ─┘     │         ▲                             └─ dead letter: until an operator resends it
+//!                         └─ hand-off in memory, already leased
+//! ```
+//!
+//! | step | room | what happens |
+//! |---|---|---|
+//! | accept | [`actions::accept`], [`store::accept`] | events and the deliveries they owe are stored in one statement, many requests together; 202 after the commit |
+//! | claim | [`store::claim`] | a dispatcher takes the lease on due deliveries; those just accepted in the same process come leased, without a query |
+//! | sign | [`dialect`] | the body and headers in the receiver's wire language: exact bytes, pure |
+//! | send | [`net`] | one POST to a vetted address; whatever the receiver does is an [`Outcome`](domain::outcome::Outcome) |
+//! | decide | [`domain::retry`] | delivered, again at a time, or given up: pure |
+//! | settle | [`store::settle`] | many results in one statement, each only if its lease is still held |
+//!
+//! Each step hands the next a value that cannot be had otherwise: only a [`Claimed`](domain::lease::Claimed) can be signed, and
+//! settling consumes it.
+//!
+//! # Four ideas
+//!
+//! - **The outbox holds pending deliveries and nothing else.** A delivered one is deleted from it, with its attempt recorded
+//!   in the same statement; its size is the backlog, not the history.
+//! - **A process has one lease** and renews it; every delivery that names the process as holder is leased with it. What waits in
+//!   memory cannot expire, a process that dies loses all at once, and one that was thought dead can settle nothing.
+//! - **A delivery's id contains its event's id** ([`domain::ids`]), so every table is ordered by time and the deliveries of an
+//!   event lie together.
+//! - **A dialect is data.** One TOML file describes body, headers, signature, retries and handshake.
+//!
+//! # Rooms, floor by floor
+//!
+//! A room imports only from floors below; rooms on one floor are strangers. A test holds the code to this.
+//!
+//! | floor | room | owns |
+//! |---|---|---|
+//! | 0 | [`domain`] | nouns and decisions, without I/O |
+//! | 1 | [`dialect`] | wire languages |
+//! | 2 | [`store`], [`net`], [`embedded`] | Postgres; the way out and its guard; a private Postgres |
+//! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend |
+//! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
+//! | 5 | [`config`], [`telemetry`], [`app`], [`shutdown`] | the parts put together |
+//! | 6 | [`cli`] | the program's commands |
 
-pub mod actions;
-pub mod api;
-pub mod dialect;
-pub mod dispatch;
 pub mod domain;
+
+pub mod dialect;
+
 pub mod embedded;
 pub mod net;
 pub mod store;
+
+pub mod actions;
+
+pub mod api;
+pub mod dispatch;
+
+pub mod app;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod cli;

@@ -119,7 +119,7 @@ async fn fate(
         Some(sealed) => vault::open_headers(&context.master_key, tenant_id, listener.id, sealed)?,
         None => Vec::new(),
     };
-    let secrets = context.store.secrets_of(tenant_id, listener.id).await?;
+    let secrets = context.store.secrets(tenant_id, listener.id).await?;
     let secrets = live_secrets(context, tenant_id, listener.id, &secrets, now)?;
     let destination = Destination { url: &listener.url, headers: &headers };
     match exhibit(profile, event, destination, &secrets, now) {

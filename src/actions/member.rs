@@ -39,6 +39,15 @@ impl<T> Member<T> {
         if matches!(self, Self::Absent) { None } else { self.required(pointer, None, faults) }
     }
 
+    /// The value of a member that null clears, and that may have none.
+    pub fn or_none(self, current: Option<T>) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent => current,
+            Self::Null => None,
+        }
+    }
+
     /// The value of a member that null clears.
     pub fn or_default(self, current: T, cleared: T) -> T {
         match self {

@@ -10,10 +10,13 @@
 //! **To add** an action, add a file named by its verb; what befalls webhooks lies in [`webhooks`].
 
 pub mod accept;
+pub mod dry_run;
 mod error;
 pub mod exhibit;
 mod in_force;
 mod member;
+pub mod resend;
+pub mod show_attempt;
 pub mod tenants;
 pub mod vault;
 pub mod webhooks;

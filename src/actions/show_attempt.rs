@@ -6,13 +6,15 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::exhibit::{Destination, Exhibit, exhibit};
-use super::{ActionError, Context, vault};
+use super::vault::{self, Kind};
+use super::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
 use crate::domain::secret::Secret;
-use crate::store::history::attempts::{AttemptRecord, DatedSecret, SecretKind};
+use crate::store::destinations::SecretRow;
+use crate::store::history::attempts::AttemptRecord;
 
 /// An attempt to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,14 +56,14 @@ struct Past<'a> {
     context: &'a Context,
     tenant_id: TenantId,
     webhook_id: WebhookId,
-    secrets: Vec<DatedSecret>,
+    secrets: Vec<SecretRow>,
     profiles: HashMap<i32, Profile>,
     revisions: HashMap<i32, Option<Sent>>,
 }
 
 impl<'a> Past<'a> {
     async fn of(context: &'a Context, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Self, ActionError> {
-        let secrets = context.store.secrets_of(tenant_id, webhook_id).await?;
+        let secrets = context.store.secrets(tenant_id, webhook_id).await?;
         let (profiles, revisions) = (HashMap::new(), HashMap::new());
         Ok(Self { context, tenant_id, webhook_id, secrets, profiles, revisions })
     }
@@ -115,11 +117,13 @@ pub(super) fn live_secrets(
     context: &Context,
     tenant_id: TenantId,
     webhook_id: WebhookId,
-    secrets: &[DatedSecret],
+    secrets: &[SecretRow],
     at: DateTime<Utc>,
 ) -> Result<Vec<Secret>, ActionError> {
-    let live = secrets.iter().filter(|secret| secret.kind == SecretKind::Signing && secret.was_live(at));
-    live.map(|secret| Ok(vault::open_secret(&context.master_key, tenant_id, webhook_id, &secret.sealed)?)).collect()
+    let was_live = |row: &&SecretRow| row.valid_from <= at && row.valid_until.is_none_or(|until| at < until);
+    let signing = secrets.iter().filter(|row| row.kind == Kind::Signing.as_str()).filter(was_live);
+    let open = |row: &SecretRow| vault::open(&context.master_key, tenant_id, webhook_id, Kind::Signing, &row.sealed);
+    Ok(signing.map(open).collect::<Result<_, _>>()?)
 }
 
 /// A dialect as it was at a revision.

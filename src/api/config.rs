@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use secrecy::ExposeSecret;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::secret::Secret;
@@ -11,6 +13,7 @@ use crate::domain::secret::Secret;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `server.listen`: where to listen; `127.0.0.1:8080` by default.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// `server.platform_key`: a key that may manage tenants and keys, beside those made through the API.
     #[serde(deserialize_with = "secret")]
@@ -23,6 +26,35 @@ impl Default for Config {
     fn default() -> Self {
         Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), platform_key: None, max_event_bytes: 256 * 1024 }
     }
+}
+
+/// What every platform key begins with.
+const PLATFORM_PREFIX: &str = "tk_platform_";
+
+impl Config {
+    /// Checks what the types cannot say; the error names the key, and nothing of a secret.
+    pub fn validate(&self) -> Result<(), String> {
+        let (least, most) = (1_024, 1_024 * 1_024);
+        if !(least..=most).contains(&self.max_event_bytes) {
+            let value = self.max_event_bytes;
+            return Err(format!("`server.max_event_bytes` is {value}; it must be from {least} to {most}"));
+        }
+        let rest = self.platform_key.as_ref().map(|key| key.expose_secret().strip_prefix(PLATFORM_PREFIX));
+        let is_key = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());
+        if rest.is_none_or(|rest| rest.is_some_and(is_key)) {
+            return Ok(());
+        }
+        Err(format!(
+            "`server.platform_key` must begin with `{PLATFORM_PREFIX}` and be visible ASCII characters; `echo {PLATFORM_PREFIX}$(openssl rand -hex 24)` makes one"
+        ))
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.trim().parse().map_err(|_| {
+        D::Error::custom(format_args!("`{text}` is not an IP address and a port, such as 127.0.0.1:8080 or [::]:8080"))
+    })
 }
 
 /// An empty text is no key.

@@ -1,5 +1,7 @@
 //! JSON in: what a body must be, and what its sender is told where it is not.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -7,7 +9,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 use tokio::time::timeout;
@@ -55,6 +58,19 @@ impl<T: DeserializeOwned> FromRequest<Api> for OptionalJson<T> {
     }
 }
 
+/// A JSON body whose bytes are wanted as they came; [`parse`] reads them.
+#[derive(Debug)]
+pub struct JsonBytes(pub Bytes);
+
+impl FromRequest<Api> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        check_headers(request.headers())?;
+        body(request, api).await.map(Self)
+    }
+}
+
 async fn body(request: Request, api: &Api) -> Result<Bytes, Problem> {
     match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
         Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),
@@ -94,7 +110,31 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-/// Reads a JSON text. The path to what is wrong is looked for only where something is.
+/// A value that is written as an object. Left to itself, the reader of a struct takes an array of its members too.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// Reads a JSON text, which must be an object. The path to what is wrong is looked for only where something is.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result<T, Problem> {
     if depth::of(body) > max_depth {
         let detail = format!("the body nests arrays and objects more than {max_depth} levels deep");
@@ -106,7 +146,7 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result
     if text.starts_with('\u{feff}') {
         return Err(Problem::new(kinds::INVALID_JSON, "the body begins with a byte order mark: leave it out"));
     }
-    serde_json::from_str(text).map_err(|error| match error.classify() {
+    serde_json::from_str(text).map(|Object(value)| value).map_err(|error| match error.classify() {
         Category::Data => misfit::<T>(text, &error),
         _ => Problem::new(kinds::INVALID_JSON, format!("the body is not JSON: {error}")),
     })
@@ -116,7 +156,7 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result
 /// is the one that is told.
 fn misfit<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+    let path = match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
         Err(error) => pointer(error.path()),
         Ok(_) => String::new(),
     };
@@ -198,6 +238,7 @@ mod tests {
             (r#"{"name":"x","inner":[{"a/b":1,"c":2}]}"#, "/inner/0/c", "unknown_member"),
             (r#"{"name":"x","inner":[{}]}"#, "/inner/0/a~1b", "required"),
             ("[]", "", "invalid_value"),
+            (r#"["x",[]]"#, "", "invalid_value"),
             ("null", "", "invalid_value"),
         ] {
             let told = told(body);

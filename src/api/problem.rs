@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::kinds::{self, Kind};
+use crate::actions::accept::AcceptError;
 use crate::actions::{ActionError, Fault};
 use crate::store::StoreError;
 
@@ -172,6 +173,17 @@ impl From<StoreError> for Problem {
         Self::new(kinds::UNAVAILABLE, "nothing was stored; repeat the request")
             .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
             .edit(|parts| parts.cause = Some(error.into()))
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Store(error) if !error.is_passing() => Self::internal(error),
+            passing => Self::new(kinds::UNAVAILABLE, "repeat the request, with the same idempotency key if it had one")
+                .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+                .edit(|parts| parts.cause = Some(passing.into())),
+        }
     }
 }
 

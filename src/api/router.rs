@@ -8,13 +8,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dialects, health, tenants, webhooks};
+use super::routes::{api_keys, dead_letters, deliveries, dialects, events, health, tenants, webhooks};
 
 /// Bytes of a body, where the path has no limit of its own.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Every path of the API.
 pub fn router(api: Api) -> Router {
+    let event = DefaultBodyLimit::max(api.max_event_bytes());
+    let batch = DefaultBodyLimit::max(events::MAX_BATCH_BYTES);
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -31,6 +33,16 @@ pub fn router(api: Api) -> Router {
         .route("/v1/webhooks/{id}/activate", post(webhooks::activate))
         .route("/v1/webhooks/{id}/deactivate", post(webhooks::deactivate))
         .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/events", post(events::report).layer(event).get(events::list))
+        .route("/v1/events/batch", post(events::report_batch).layer(batch))
+        .route("/v1/events/{id}", get(events::show))
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/{id}", get(deliveries::show))
+        .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
+        .route("/v1/deliveries/{id}/resend", post(deliveries::resend))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::delete))
+        .route("/v1/dead-letters/{id}/resend", post(dead_letters::resend))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), entrance))

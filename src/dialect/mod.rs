@@ -93,7 +93,7 @@ pub use profile::Profile;
 pub use set::{DEFAULT_DIALECT, Dialects};
 pub use sign::{Signed, Subject};
 pub use splice::Unrenderable;
-pub use verify::VerifyError;
+pub use verify::{Glance, VerifyError};
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ pub struct Profile {
     pub(super) signature: Signature,
     secret: SecretShape,
     token: Option<RandomText>,
-    body: Body,
+    pub(super) body: Body,
     challenge: Option<Challenge>,
     retry: RetryPolicy,
     aliases: BTreeMap<String, String>,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+use super::body::BodySlot;
 use super::keys::Keys;
 use super::profile::Profile;
 use super::sign::{HeaderSlot, SignedSlot, Stamped};
@@ -28,6 +29,15 @@ pub enum VerifyError {
     /// The signed time is too far from now, so the request may have been recorded and sent again.
     #[error("the signed timestamp `{0}` is too far from now")]
     Stale(String),
+}
+
+/// What a request says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// The event's id.
+    pub event_id: Option<String>,
+    /// The event's type.
+    pub event_type: Option<String>,
 }
 
 /// What the headers of a request say.
@@ -76,6 +86,26 @@ impl Profile {
             return Err(VerifyError::WrongSignature);
         }
         self.check_age(said.timestamp, now, tolerance)
+    }
+
+    /// What a request says it is, for a receiver that shows it: the event's id and type, where this dialect tells them.
+    /// None of it is proven before [`Profile::verify`] says so.
+    #[must_use]
+    pub fn glance(&self, header: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Glance {
+        let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let in_body = |slot| json.as_ref()?.pointer(self.body.pointer(slot)?)?.as_str().map(str::to_owned);
+        let in_headers = |slot| {
+            let values = self.headers.iter().filter_map(|expected| {
+                let text = header(&expected.name)?;
+                let values = expected.value.read(text.trim())?;
+                values.iter().find(|(found, _)| *found == slot).map(|(_, value)| (*value).to_owned())
+            });
+            values.into_iter().next()
+        };
+        Glance {
+            event_id: in_body(BodySlot::Id).or_else(|| in_headers(HeaderSlot::Id)),
+            event_type: in_body(BodySlot::Type).or_else(|| in_headers(HeaderSlot::Type)),
+        }
     }
 
     fn read_headers(&self, header: &dyn Fn(&str) -> Option<String>) -> Result<Said, VerifyError> {
@@ -227,6 +257,21 @@ mod tests {
                 let unsigned = ["X-Numora-Webhook-Id", "X-DocIntell-Event", "X-DocIntell-Timestamp"].contains(&&*name);
                 assert_eq!(check(&profile, &changed, &own, 0).is_ok(), unsigned, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_glance_shows_type_and_id_where_the_dialect_tells_them() {
+        for profile in profiles() {
+            let request = signed(&profile, &keys(&profile, &[1]));
+            let header = |name: &str| {
+                request.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+            };
+            let Glance { event_id, event_type } = profile.glance(&header, &request.body);
+            assert_eq!(event_type, Some(event(&profile).event_type), "{}", profile.name());
+            let told = !["number7ai", "docintell"].contains(&profile.name());
+            assert_eq!(event_id, told.then(|| event(&profile).id.to_string()), "{}", profile.name());
+            assert_eq!(profile.glance(&|_| None, b"\xff"), Glance::default());
         }
     }
 

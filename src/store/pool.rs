@@ -1,16 +1,17 @@
 //! Connections: one pool for requests and chores, one for the hot path.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 use super::StoreError;
 
 /// Section `database` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// A `postgres://` URL, or `embedded` for a private server.
@@ -37,6 +38,43 @@ impl Default for Config {
     }
 }
 
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        let Self { url: _, data_dir, connections, hot_connections, acquire_seconds } = self;
+        f.debug_struct("Config")
+            .field("data_dir", data_dir)
+            .field("connections", connections)
+            .field("hot_connections", hot_connections)
+            .field("acquire_seconds", acquire_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Checks what the types cannot say; the error names the key, and nothing of the URL, which may hold a password.
+    pub fn validate(&self) -> Result<(), String> {
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme));
+        if self.url != "embedded" && !(is_postgres && PgConnectOptions::from_str(&self.url).is_ok()) {
+            return Err(
+                "`database.url` must be `embedded` or like `postgres://user:password@host:5432/database`".to_owned()
+            );
+        }
+        let checks = [
+            ("connections", u64::from(self.connections), 1..=1_000),
+            ("hot_connections", u64::from(self.hot_connections), 1..=1_000),
+            ("acquire_seconds", self.acquire_seconds, 1..=60),
+        ];
+        for (key, value, allowed) in checks {
+            if !allowed.contains(&value) {
+                let (least, most) = allowed.into_inner();
+                return Err(format!("`database.{key}` is {value}; it must be from {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The database. Clones share the pools.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -55,6 +93,9 @@ impl Store {
     /// The URL is not a `postgres://` URL.
     pub fn connect(url: &str, config: &Config) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?.application_name("tidings").disable_statement_logging();
+        // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in the
+        // schema of that name, which is not there before the first migration, and so apply everything a second time.
+        let options = options.options([("search_path", "public")]);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
         // table would then read it whole.
         let hot = options.clone().options([("enable_seqscan", "off"), ("jit", "off")]);
@@ -98,6 +139,14 @@ impl Store {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        let (options, wait) = (self.pool.connect_options(), self.pool.options().get_acquire_timeout());
+        let connection = tokio::time::timeout(wait, options.connect()).await;
+        connection.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+        Ok(())
     }
 
     /// Answers when the database does.

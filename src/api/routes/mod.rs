@@ -1,7 +1,11 @@
 //! The handlers, a noun a file. Each takes who asks first, then the path and the query, then the body.
 
 pub(super) mod api_keys;
+pub(super) mod dead_letters;
+pub(super) mod deliveries;
 pub(super) mod dialects;
+pub(super) mod events;
+mod filters;
 pub(super) mod health;
 mod path;
 pub(super) mod tenants;

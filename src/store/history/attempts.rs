@@ -45,36 +45,6 @@ pub struct WebhookRevision {
     pub headers: Option<Sealed>,
 }
 
-/// What a sealed secret is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecretKind {
-    /// It signs.
-    Signing,
-    /// It is sent as it is.
-    Token,
-}
-
-/// A secret of a webhook, and when it signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatedSecret {
-    /// What it is for.
-    pub kind: SecretKind,
-    /// From when on.
-    pub valid_from: DateTime<Utc>,
-    /// Until when; `None` for the newest.
-    pub valid_until: Option<DateTime<Utc>>,
-    /// The secret.
-    pub sealed: Sealed,
-}
-
-impl DatedSecret {
-    /// Whether it was in use at a time.
-    #[must_use]
-    pub fn was_live(&self, at: DateTime<Utc>) -> bool {
-        self.valid_from <= at && self.valid_until.is_none_or(|until| at < until)
-    }
-}
-
 impl Store {
     /// A delivery's attempts numbered below `before`, newest first, at most `limit`.
     pub async fn list_attempts(
@@ -133,24 +103,5 @@ impl Store {
             let headers = headers.map(|(key_id, ciphertext)| Sealed { key_id, ciphertext });
             WebhookRevision { url: row.url, headers }
         }))
-    }
-
-    /// Every secret and token of a webhook that is still kept, newest first.
-    pub async fn secrets_of(&self, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Vec<DatedSecret>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT kind, valid_from, valid_until, key_id, sealed FROM tidings.webhook_secrets
-             WHERE tenant_id = $1 AND webhook_id = $2 ORDER BY valid_from DESC",
-            tenant_id as TenantId,
-            webhook_id as WebhookId,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let secrets = rows.into_iter().map(|row| DatedSecret {
-            kind: if row.kind == "token" { SecretKind::Token } else { SecretKind::Signing },
-            valid_from: row.valid_from,
-            valid_until: row.valid_until,
-            sealed: Sealed { key_id: row.key_id, ciphertext: row.sealed },
-        });
-        Ok(secrets.collect())
     }
 }

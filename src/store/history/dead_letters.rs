@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Span;
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::outcome::Class;
 use crate::store::{Store, StoreError};
 
 /// A dead letter.
@@ -26,6 +27,12 @@ pub struct DeadLetter {
     pub attempts: i16,
     /// When it was given up.
     pub died_at: DateTime<Utc>,
+    /// When the last attempt was made, if any was.
+    pub last_attempt_at: Option<DateTime<Utc>>,
+    /// What came of it.
+    pub last_outcome: Option<Class>,
+    /// The HTTP status it got.
+    pub last_status: Option<i16>,
 }
 
 /// Which dead letters to list.
@@ -55,10 +62,13 @@ macro_rules! page {
                 + r#"ORDER BY id DESC LIMIT $4
                )
                SELECT page.id AS "id: DeliveryId", page.webhook_id AS "webhook_id: WebhookId", e.type AS "event_type?",
-                      r.name AS dialect, page.reason AS "reason: DeadReason", page.detail, page.attempts, page.died_at
+                      r.name AS dialect, page.reason AS "reason: DeadReason", page.detail, page.attempts, page.died_at,
+                      last.started_at AS "last_attempt_at?", last.outcome AS "last_outcome?: Class", last.status AS "last_status?"
                FROM page
                JOIN tidings.dialect_revisions AS r ON r.id = page.dialect_revision
                LEFT JOIN tidings.events AS e ON e.tenant_id = $1 AND e.id = tidings.event_of(page.id)
+               LEFT JOIN tidings.attempts AS last
+                   ON last.tenant_id = $1 AND last.delivery_id = page.id AND last.number = page.attempts
                ORDER BY page.id DESC"#,
             $($argument),+
         )
@@ -114,7 +124,8 @@ impl Store {
         let letters = sqlx::query_as!(
             DeadLetter,
             r#"SELECT d.id AS "id: DeliveryId", d.webhook_id AS "webhook_id: WebhookId", e.type AS "event_type?",
-                      r.name AS dialect, d.reason AS "reason: DeadReason", d.detail, d.attempts, d.died_at
+                      r.name AS dialect, d.reason AS "reason: DeadReason", d.detail, d.attempts, d.died_at,
+                      last.started_at AS "last_attempt_at?", last.outcome AS "last_outcome?: Class", last.status AS "last_status?"
                FROM tidings.events AS e
                CROSS JOIN LATERAL (
                    SELECT * FROM tidings.dead_letters AS own
@@ -124,6 +135,8 @@ impl Store {
                    ORDER BY own.id DESC LIMIT $4
                ) AS d
                JOIN tidings.dialect_revisions AS r ON r.id = d.dialect_revision
+               LEFT JOIN tidings.attempts AS last
+                   ON last.tenant_id = $1 AND last.delivery_id = d.id AND last.number = d.attempts
                WHERE e.tenant_id = $1 AND e.type = $5 AND e.id >= tidings.event_of($2) AND e.id < $3
                ORDER BY e.id DESC, d.id DESC LIMIT $4"#,
             tenant_id as TenantId,
@@ -144,9 +157,12 @@ impl Store {
         let letter = sqlx::query_as!(
             DeadLetter,
             r#"SELECT d.id AS "id: DeliveryId", d.webhook_id AS "webhook_id: WebhookId", e.type AS "event_type?",
-                      r.name AS dialect, d.reason AS "reason: DeadReason", d.detail, d.attempts, d.died_at
+                      r.name AS dialect, d.reason AS "reason: DeadReason", d.detail, d.attempts, d.died_at,
+                      last.started_at AS "last_attempt_at?", last.outcome AS "last_outcome?: Class", last.status AS "last_status?"
                FROM tidings.dead_letters AS d
                JOIN tidings.dialect_revisions AS r ON r.id = d.dialect_revision
+               LEFT JOIN tidings.attempts AS last
+                   ON last.tenant_id = $1 AND last.delivery_id = d.id AND last.number = d.attempts
                LEFT JOIN tidings.events AS e ON e.tenant_id = $1 AND e.id = tidings.event_of(d.id)
                WHERE d.tenant_id = $1 AND d.id = $2"#,
             tenant_id as TenantId,

@@ -1,5 +1,7 @@
 //! Deliveries, whichever table holds them: the outbox, the attempts, the dead letters or the cancellations.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::Span;
@@ -232,16 +234,26 @@ impl Store {
         Ok(deliveries)
     }
 
-    /// How many deliveries an event owed when it was accepted, whatever became of them; resends are not among them.
-    pub async fn deliveries_owed(&self, tenant_id: TenantId, event: EventId) -> Result<i64, StoreError> {
-        let owed = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "owed!" FROM tidings.deliveries WHERE tenant_id = $1 AND id > $2 AND id < $3"#,
+    /// How many deliveries each of some events owed when it was accepted, whatever became of them; resends do not count.
+    pub async fn deliveries_owed(
+        &self,
+        tenant_id: TenantId,
+        events: &[EventId],
+    ) -> Result<HashMap<EventId, usize>, StoreError> {
+        let ends: Vec<_> = events.iter().map(|event| event.first_resend()).collect();
+        let rows = sqlx::query!(
+            r#"SELECT event.id AS "id!: EventId", owed.number AS "owed!"
+               FROM unnest($2::uuid[], $3::uuid[]) AS event (id, first_resend)
+               CROSS JOIN LATERAL (
+                   SELECT count(*) AS number FROM tidings.deliveries AS d
+                   WHERE d.tenant_id = $1 AND d.id > event.id AND d.id < event.first_resend
+               ) AS owed"#,
             tenant_id as TenantId,
-            event as EventId,
-            event.first_resend() as DeliveryId,
+            events as _,
+            &ends as _,
         )
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(owed)
+        Ok(rows.into_iter().map(|row| (row.id, usize::try_from(row.owed).unwrap_or_default())).collect())
     }
 }

@@ -96,7 +96,8 @@ async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, 
                SET url = $4, events = $5, description = $6, header_names = $7, retry = $8::text::jsonb, timeout_seconds = $9,
                    rate_limit = $10, max_in_flight = $11, metadata = $12::text::jsonb, state = $13, disabled_reason = $14,
                    verified_at = $15, verified_url = $16, updated_at = $17,
-                   revision = revision + 1, changed = pg_current_xact_id()
+                   revision = revision + 1, changed = pg_current_xact_id(),
+                   parked_until = CASE WHEN url = $4 THEN parked_until END
                WHERE tenant_id = $1 AND id = $2 AND revision = $3 AND deleted_at IS NULL
                RETURNING tenant_id, id, revision, url, events
            ), revision AS (

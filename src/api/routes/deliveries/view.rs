@@ -15,7 +15,7 @@ use crate::store::history::deliveries::Delivery;
 
 /// A delivery.
 #[derive(Debug, Serialize)]
-pub(in crate::api::routes) struct DeliveryView {
+pub(in crate::api) struct DeliveryView {
     id: DeliveryId,
     event_id: EventId,
     /// The event's type; `null` where the event was purged.
@@ -75,7 +75,7 @@ impl From<Exhibit> for RequestView {
 #[derive(Debug, Serialize)]
 pub(super) struct AttemptView {
     id: AttemptId,
-    number: i16,
+    pub(super) number: i16,
     started_at: DateTime<Utc>,
     duration_ms: f64,
     outcome: &'static str,

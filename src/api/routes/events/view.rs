@@ -11,7 +11,7 @@ use crate::store::history::events::EventSummary;
 
 /// An event with what became of its deliveries. A list leaves `data` out.
 #[derive(Debug, Serialize)]
-pub(super) struct EventView {
+pub(in crate::api) struct EventView {
     id: EventId,
     #[serde(rename = "type")]
     event_type: String,
@@ -44,21 +44,18 @@ impl EventView {
         })
     }
 
-    /// A page of events, each with its own among `deliveries`, which are in the order of their ids.
-    pub(super) fn page(events: Vec<EventSummary>, deliveries: &[DeliveryBrief]) -> Vec<Self> {
-        let view = |event: EventSummary| {
-            let from = deliveries.partition_point(|delivery| delivery.id.event() < event.id);
-            let own = deliveries[from..].iter().take_while(|delivery| delivery.id.event() == event.id);
-            Self {
-                id: event.id,
-                event_type: event.event_type,
-                occurred_at: event.occurred_at,
-                created_at: event.id.created_at(),
-                data: None,
-                deliveries: own.map(BriefView::from).collect(),
-            }
-        };
-        events.into_iter().map(view).collect()
+    /// An event of a page, with its own among the page's `deliveries`, which are in the order of their ids.
+    pub(super) fn listed(event: EventSummary, deliveries: &[DeliveryBrief]) -> Self {
+        let from = deliveries.partition_point(|delivery| delivery.id.event() < event.id);
+        let own = deliveries[from..].iter().take_while(|delivery| delivery.id.event() == event.id);
+        Self {
+            id: event.id,
+            event_type: event.event_type,
+            occurred_at: event.occurred_at,
+            created_at: event.id.created_at(),
+            data: None,
+            deliveries: own.map(BriefView::from).collect(),
+        }
     }
 }
 
@@ -80,7 +77,7 @@ mod tests {
         let event = |id| EventSummary { id, event_type: "a".into(), occurred_at: None };
         let brief = |id| DeliveryBrief { id, webhook_id: WebhookId::from_u128(1), state: State::Pending, attempts: 0 };
         let deliveries = [at(1).delivery(1), at(3).delivery(1), at(3).delivery(2)].map(brief);
-        let page = EventView::page(vec![event(at(3)), event(at(2)), event(at(1))], &deliveries);
-        assert_eq!(page.iter().map(|event| event.deliveries.len()).collect::<Vec<_>>(), [2, 0, 1]);
+        let own = [3, 2, 1].map(|millis| EventView::listed(event(at(millis)), &deliveries).deliveries.len());
+        assert_eq!(own, [2, 0, 1]);
     }
 }

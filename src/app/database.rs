@@ -1,0 +1,61 @@
+//! The database, and the private server beneath it, where there is one.
+
+use std::path::PathBuf;
+
+use super::AppError;
+use crate::embedded::{self, DATABASE, Server};
+use crate::store::{self, Store, StoreError};
+
+/// What `database.url` says for a private server.
+const EMBEDDED: &str = "embedded";
+
+/// A database that answers.
+#[derive(Debug)]
+pub struct Database {
+    /// The statements.
+    pub store: Store,
+    server: Option<Server>,
+}
+
+impl Database {
+    /// Starts or attaches to the private server, where that is configured, and connects.
+    pub async fn open(config: &store::Config) -> Result<Self, AppError> {
+        let server = match config.url.as_str() {
+            EMBEDDED => Some(Server::start(&embedded::Config::new(data_dir(config))).await?),
+            _ => None,
+        };
+        let url = server.as_ref().map_or_else(|| config.url.clone(), |server| server.url(DATABASE));
+        let told = |error| AppError::database(config, error);
+        let store = Store::connect(&url, config).map_err(told)?;
+        store.reach().await.map_err(told)?;
+        Ok(Self { store, server })
+    }
+
+    /// Brings the schema to this version, or says that it is not.
+    pub async fn prepare(&self, migrate: bool) -> Result<(), AppError> {
+        let prepared = if migrate { self.store.migrate().await } else { self.store.check_schema().await };
+        prepared.map_err(|error| match error {
+            StoreError::Schema(told) if migrate => AppError::Migrate(told),
+            StoreError::Schema(_) => AppError::Schema(error),
+            other => AppError::Statement(other),
+        })
+    }
+
+    /// Closes the connections, and stops the private server if nobody else uses it.
+    pub async fn close(self) -> Result<(), AppError> {
+        self.store.close().await;
+        match self.server {
+            Some(server) => Ok(server.stop().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where the private server keeps its data.
+#[must_use]
+pub fn data_dir(config: &store::Config) -> PathBuf {
+    match config.data_dir.as_str() {
+        "" => embedded::Config::default_data_dir(),
+        configured => PathBuf::from(configured),
+    }
+}

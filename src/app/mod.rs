@@ -1,0 +1,166 @@
+//! The program put together: configuration → build → [`App`] → run → drain.
+//!
+//! **Invariants**
+//! - Whatever can be wrong with the surroundings is found in [`App::build`], and told in a sentence; after it, the
+//!   program runs until it is told to stop.
+//! - The end has two steps: first nothing new is accepted or claimed, then what is under way gets a grace time. What is
+//!   left after it is released, so that another process takes it at once.
+//! - The database is opened before and closed after everything else; it belongs to the caller ([`Database`]).
+//!
+//! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
+
+mod database;
+mod door;
+mod error;
+mod files;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actions::Context;
+use crate::actions::accept::{Acceptor, HandOffTarget};
+use crate::api::{self, Api};
+use crate::config::Config;
+use crate::dialect::Dialects;
+use crate::dispatch::Dispatcher;
+use crate::domain::clock::Clock;
+use crate::domain::secret::MasterKey;
+use crate::net::Sender;
+use crate::store::dialects::DialectText;
+
+use door::Door;
+
+pub use database::{Database, data_dir};
+pub use error::{AppError, ListenError};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Answers the REST API.
+    Api,
+    /// Delivers.
+    Dispatch,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Dispatch];
+
+    /// The word on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Dispatch => "dispatch",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A program that is ready to run.
+pub struct App {
+    clock: Clock,
+    door: Option<Door>,
+    dispatcher: Option<Arc<Dispatcher>>,
+    /// What the API started beside itself.
+    tasks: TaskTracker,
+    grace: Duration,
+}
+
+impl App {
+    /// Puts the parts together that these roles need, on a database whose schema is this version's.
+    pub async fn build(config: &Config, roles: &[Role], database: &Database) -> Result<Self, AppError> {
+        files::raise_limit(config.dispatch.max_in_flight);
+        let context = context(config, database).await?;
+        let mut dispatcher = None;
+        if roles.contains(&Role::Dispatch) {
+            let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
+            dispatcher = Some(started.map_err(AppError::Statement)?);
+        }
+        let tasks = TaskTracker::new();
+        let mut door = None;
+        if roles.contains(&Role::Api) {
+            // What is accepted here goes straight to the dispatcher here, where there is one.
+            let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
+            let acceptor = Acceptor::start(context.store.clone(), context.clock.clone(), target, &tasks);
+            let router = api::router(Api::new(context.clone(), acceptor, &config.server));
+            door = Some(Door::open(config.server.listen, router).await?);
+        }
+        let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
+        Ok(Self { clock: context.clock, door, dispatcher, tasks, grace })
+    }
+
+    /// The time, as everything here tells it.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where the API listens, if it does.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.door.as_ref().map(|door| door.address)
+    }
+
+    /// The API itself, for calls from within the process.
+    #[must_use]
+    pub fn router(&self) -> Option<Router> {
+        self.door.as_ref().map(|door| door.router.clone())
+    }
+
+    /// Runs until told to stop, then drains.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { door, dispatcher, tasks, grace, .. } = self;
+        let serve = async {
+            if let Some(door) = door {
+                door.serve(&shutdown, grace).await;
+            }
+        };
+        let dispatch = async {
+            if let Some(dispatcher) = dispatcher {
+                dispatcher.run(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(serve, dispatch);
+        // They end with the last clone of the router; nobody should hold one any more.
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!("tasks of the API were still under way when the grace time ended");
+        }
+    }
+}
+
+/// What every action works with.
+async fn context(config: &Config, database: &Database) -> Result<Context, AppError> {
+    let master_key = config.secrets.master_key.as_ref().ok_or(AppError::NoMasterKey)?;
+    let master_key = MasterKey::from_base64(master_key.expose_secret()).map_err(AppError::MasterKey)?;
+    let sender = Sender::new(&config.egress)?;
+    let dialects = Arc::new(Dialects::load(config.dialects.dir.as_deref())?);
+    let texts: Vec<_> = dialects
+        .iter()
+        .map(|own| DialectText { name: own.name(), source: own.source(), event_types: own.event_types() })
+        .collect();
+    let store = database.store.clone();
+    store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
+    let clock = wall_clock();
+    clock.follow(store.database_now().await.map_err(AppError::Statement)?);
+    Ok(Context { store, clock, dialects, master_key, sender })
+}
+
+/// A running clock that starts with this host's time. Whoever has a database lets it follow that.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that seeds the clock")]
+pub fn wall_clock() -> Clock {
+    Clock::running(chrono::Utc::now())
+}

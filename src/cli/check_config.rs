@@ -1,0 +1,28 @@
+//! `tidings check-config`.
+
+use super::Failure;
+use crate::app::AppError;
+use crate::config::{Config, Loaded};
+use crate::dialect::Dialects;
+use crate::net::Sender;
+
+/// Prints the values in force, then looks at what they name: dialects, certificate authorities.
+pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
+    say!("{}", loaded.to_string().trim_end());
+    let dialects = look(&loaded.config)?;
+    let hint = if loaded.config.secrets.master_key.is_none() {
+        "\n# `tidings serve` needs secrets.master_key as well: `openssl rand -base64 32` makes one."
+    } else {
+        ""
+    };
+    say!("\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set());
+    say!("# Dialects: {}.{hint}", dialects.join(", "));
+    Ok(())
+}
+
+/// Opens what the configuration names; returns the names of the dialects.
+fn look(config: &Config) -> Result<Vec<String>, AppError> {
+    let dialects = Dialects::load(config.dialects.dir.as_deref())?;
+    Sender::new(&config.egress)?;
+    Ok(dialects.iter().map(|profile| profile.name().to_owned()).collect())
+}

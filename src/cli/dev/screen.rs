@@ -1,0 +1,120 @@
+//! What a newcomer is shown.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret;
+
+use super::furnish::Furniture;
+use super::sample::Sample;
+use crate::cli::paint::Paint;
+
+/// What is known before there is anything to show.
+#[derive(Debug)]
+pub(super) struct Screen<'a> {
+    /// Where the API is.
+    pub(super) address: SocketAddr,
+    /// Where the data is.
+    pub(super) folder: &'a Path,
+    /// When the start began.
+    pub(super) begun: Instant,
+}
+
+impl Screen<'_> {
+    /// The whole screen. `is_first` shows what is shown once.
+    pub(super) fn text(&self, home: &Furniture, sample: &Sample, is_first: bool, paint: Paint) -> String {
+        let Self { address, folder, begun } = self;
+        let label = |label: &str| paint.dim(format!("  {label:<13}"));
+        let key = home.api_key.expose_secret();
+        let mut lines = vec![
+            format!("{} (after {}).\n", paint.bold("Tidings is running"), seconds(begun.elapsed())),
+            format!("{}{}", label("API"), paint.bold(format!("http://{address}/v1"))),
+            format!("{}{}  (tenant {}, sandbox)", label("API key"), paint.bold(key), home.tenant_id),
+        ];
+        if is_first {
+            let note = "manages tenants and keys";
+            lines.push(format!("{}{}  ({note})", label("Platform key"), home.platform_key.expose_secret()));
+        }
+        lines.extend([
+            format!("{}{}  → {} (a receiver in this process)", label("Webhook"), home.webhook_id, home.webhook_url),
+            format!("{}{}  (keys: dev.toml and master.key)\n", label("Data"), folder.display()),
+            outcome(sample, paint),
+            format!("\n{}\n", paint.bold("Send an event yourself:")),
+            format!("  curl -i http://{address}/v1/events \\"),
+            format!("    -H 'Authorization: Bearer {key}' \\"),
+            "    -H 'Content-Type: application/json' \\".to_owned(),
+            "    -d '{\"type\": \"invoice.paid\", \"data\": {\"invoice\": 17}}'".to_owned(),
+            format!("\n{}", paint.bold("Then:")),
+            "  your own receiver   tidings listen, and POST /v1/webhooks with its URL: see README.md".to_owned(),
+            "  every attempt       TIDINGS__LOG__LEVEL=info tidings dev".to_owned(),
+            "  the end             Ctrl-C; the next run continues with the same data and keys".to_owned(),
+            format!("\n{}", paint.bold("Received here:")),
+        ]);
+        lines.join("\n")
+    }
+}
+
+fn outcome(sample: &Sample, paint: Paint) -> String {
+    match sample.took {
+        Some(took) => format!(
+            "{} A sample event was accepted, stored, signed, delivered and verified in {}.",
+            paint.green("✓"),
+            paint.bold(milliseconds(took))
+        ),
+        None => format!(
+            "{} The sample event {} has not arrived within 10 s. GET /v1/events/{} says where its delivery stands.",
+            paint.red("✗"),
+            sample.event_id,
+            sample.event_id
+        ),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1_000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Furniture {
+        Furniture {
+            tenant_id: "ten_01k".into(),
+            api_key: "tk_sandbox_1".into(),
+            platform_key: "tk_platform_1".into(),
+            webhook_id: "wh_01k".into(),
+            webhook_url: "http://127.0.0.1:40001/".into(),
+            webhook_secret: "whsec_1".into(),
+        }
+    }
+
+    fn screen() -> Screen<'static> {
+        Screen { address: ([127, 0, 0, 1], 8080).into(), folder: Path::new("/data"), begun: Instant::now() }
+    }
+
+    #[test]
+    fn it_shows_what_a_newcomer_needs() {
+        let screen = screen();
+        let took = Some(Duration::from_micros(4_210));
+        let sample = Sample { event_id: "evt_01k".into(), took, others: Vec::new() };
+        insta::assert_snapshot!(screen.text(&home(), &sample, true, Paint::OFF));
+    }
+
+    #[test]
+    fn a_later_run_leaves_out_the_platform_key_and_a_lost_sample_is_told() {
+        let screen = screen();
+        let text = screen.text(
+            &home(),
+            &Sample { event_id: "evt_01k".into(), took: None, others: Vec::new() },
+            false,
+            Paint::OFF,
+        );
+        assert!(!text.contains("tk_platform_") && text.contains("✗ The sample event evt_01k has not arrived"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Calls the REST API as anybody would, through its whole router, without a socket: only `net` may connect to anything.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::cli::Failure;
+use crate::domain::secret::Secret;
+
+/// Bytes of an answer at most.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Somebody with a key, at the door of the API.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    router: Router,
+    platform_key: Option<Secret>,
+}
+
+/// An answer: its status and its JSON.
+pub(super) type Answer = (StatusCode, Value);
+
+impl Visitor {
+    /// Somebody who holds the platform key.
+    pub(super) fn new(router: Router, platform_key: Option<Secret>) -> Self {
+        Self { router, platform_key }
+    }
+
+    /// Asks with the platform key.
+    pub(super) async fn as_platform(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let key = self.platform_key.as_ref().ok_or_else(|| Failure::told("there is no platform key"))?;
+        self.ask(method, path, key, body).await
+    }
+
+    /// Asks with some key.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        key: &Secret,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, |json| Body::from(json.to_string())))?;
+        let response = match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), MAX_ANSWER).await?;
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+}
+
+/// The answer, if its status is a success; else what it says is wrong.
+pub(super) fn granted(what: &str, (status, json): Answer) -> Result<Value, Failure> {
+    if status.is_success() {
+        return Ok(json);
+    }
+    let detail = json.get("detail").or_else(|| json.get("title")).and_then(Value::as_str).unwrap_or("no reason given");
+    Err(Failure::told(format!("the API refused to {what} ({}): {detail}", status.as_u16())))
+}
+
+/// A text member of an answer.
+pub(super) fn text(json: &Value, member: &str) -> Result<String, Failure> {
+    let text = json.get(member).and_then(Value::as_str).map(str::to_owned);
+    text.ok_or_else(|| Failure::told(format!("an answer of the API has no `{member}`")))
+}

@@ -1,0 +1,78 @@
+//! `tidings serve` and `tidings migrate`.
+
+use std::time::Instant;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use crate::app::{App, AppError, Database, Role};
+use crate::config::Config;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  tidings serve --config tidings.toml              both roles in one process
+  tidings serve --role dispatch                    one more process that delivers
+  tidings serve --migrate                          bring the schema up to date first";
+
+/// What `tidings serve` is asked to do.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// What this process does; several processes share one database
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',', default_value = "api,dispatch", value_parser = role())]
+    role: Vec<Role>,
+    /// Bring the database's schema to this version before starting
+    #[arg(long)]
+    migrate: bool,
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|text| Role::parse(&text).ok_or("no such role"))
+}
+
+/// Serves until told to stop.
+pub(super) async fn run(options: Options, config: Config, shutdown: CancellationToken) -> Result<(), Failure> {
+    let begun = Instant::now();
+    // Before anything is started: it is the setting that is forgotten most.
+    if config.secrets.master_key.is_none() {
+        return Err(AppError::NoMasterKey.into());
+    }
+    let database = Database::open(&config.database).await?;
+    let served = serve(&options, &config, &database, shutdown, begun).await;
+    let closed = database.close().await;
+    served?;
+    closed?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve(
+    options: &Options,
+    config: &Config,
+    database: &Database,
+    shutdown: CancellationToken,
+    begun: Instant,
+) -> Result<(), Failure> {
+    database.prepare(options.migrate).await?;
+    let app = App::build(config, &options.role, database).await?;
+    tracing::info!(
+        server.address = app.address().map(tracing::field::display),
+        roles = ?options.role,
+        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "ready"
+    );
+    app.run(shutdown).await;
+    Ok(())
+}
+
+/// Applies the migrations that are missing.
+pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
+    let database = Database::open(&config.database).await?;
+    let migrated = database.prepare(true).await;
+    let closed = database.close().await;
+    migrated?;
+    closed?;
+    say!("The database's schema is this version's.");
+    Ok(())
+}

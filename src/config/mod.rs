@@ -1,0 +1,97 @@
+//! The configuration: what each room asks for, read from three layers.
+//!
+//! `config/default.toml` (built in) < a file (`--config`) < environment variables `TIDINGS__SECTION__KEY`.
+//!
+//! **Invariants**
+//! - Each room owns its section's struct, defaults and ranges; this module only assembles them.
+//! - A wrong section, key or value stops the program, and is told with the file and line, or the variable, and with
+//!   what is allowed. All of them are told at once.
+//! - No secret's value is in an error, in `Debug` or in what [`Loaded`] shows.
+//!
+//! **To add** a key: the room's struct and its `Default`, and a commented line in `config/default.toml`. A test compares
+//! them.
+
+mod layers;
+mod problem;
+mod sections;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{api, dispatch, net, store, telemetry};
+use layers::Layers;
+
+pub use layers::{Origin, Setting};
+pub use problem::{ConfigError, Problem};
+pub use sections::{Dialects, Retention, Secrets};
+pub use show::without_password;
+
+/// Every setting of the program.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The API.
+    pub server: api::Config,
+    /// The database.
+    pub database: store::Config,
+    /// Keys that protect other secrets.
+    pub secrets: Secrets,
+    /// Where may be sent to.
+    pub egress: net::Config,
+    /// The loop that delivers.
+    pub dispatch: dispatch::Config,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Further dialects.
+    pub dialects: Dialects,
+    /// Logs.
+    pub log: telemetry::Config,
+}
+
+impl Config {
+    /// Asks each room whether its section is in range; the error names the key.
+    fn validate(&self) -> Result<(), String> {
+        self.server.validate()?;
+        self.database.validate()?;
+        self.secrets.validate()?;
+        self.egress.validate().map_err(|error| error.to_string())?;
+        self.dispatch.validate()?;
+        self.retention.validate()?;
+        self.log.validate()
+    }
+}
+
+/// A configuration, and where each value in it comes from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    settings: Vec<Setting>,
+}
+
+impl Loaded {
+    /// Reads all layers. `environment` is every variable of the process.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::built_in()?;
+        if let Some(path) = file {
+            layers.apply_file(path)?;
+        }
+        layers.apply_environment(environment);
+        let config = layers.read(|config: &Config| config.validate())?;
+        Ok(Self { config, settings: layers.settings })
+    }
+
+    /// Whether nobody has set this key, such as `server.listen`.
+    #[must_use]
+    pub fn is_default(&self, name: &str) -> bool {
+        self.settings.iter().all(|setting| setting.name() != name || setting.origin == Origin::Default)
+    }
+}

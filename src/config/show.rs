@@ -1,0 +1,64 @@
+//! The effective configuration as TOML that says where each value comes from.
+
+use std::fmt;
+
+use toml::Value;
+
+use super::layers::{Setting, is_unset};
+use super::{Loaded, Origin};
+
+/// Keys whose values are never shown.
+const SECRET: [&str; 2] = ["secrets.master_key", "server.platform_key"];
+
+const MASK: &str = "********";
+
+impl fmt::Display for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.settings.iter().map(|own| format!("{} = {}", own.key, shown(own))).collect();
+        let width = lines.iter().map(String::len).filter(|len| *len <= 60).max().unwrap_or_default();
+        let mut section = "";
+        for (setting, line) in self.settings.iter().zip(lines) {
+            if setting.section != section {
+                let gap = if section.is_empty() { "" } else { "\n" };
+                section = &setting.section;
+                writeln!(f, "{gap}[{section}]")?;
+            }
+            let unset = if is_unset(&setting.value) { ", not set" } else { "" };
+            writeln!(f, "{line:width$}  # {}{unset}", setting.origin)?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(setting: &Setting) -> String {
+    let name = setting.name();
+    match &setting.value {
+        value if is_unset(value) => "\"\"".to_owned(),
+        _ if SECRET.contains(&name.as_str()) => format!("\"{MASK}\""),
+        Value::String(url) if name == "database.url" => Value::String(without_password(url)).to_string(),
+        value => value.to_string(),
+    }
+}
+
+/// A database URL with its password masked.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
+    let query: Vec<_> = parsed.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
+    if query.iter().any(|(key, _)| key == "password") {
+        let masked = query.iter().map(|(key, value)| (key, if key == "password" { MASK } else { value }));
+        parsed.query_pairs_mut().clear().extend_pairs(masked);
+    }
+    if parsed.password().is_some() && parsed.set_password(Some(MASK)).is_err() {
+        return MASK.to_owned();
+    }
+    parsed.to_string()
+}
+
+impl Loaded {
+    /// How many values were set by someone.
+    #[must_use]
+    pub fn count_set(&self) -> usize {
+        self.settings.iter().filter(|setting| setting.origin != Origin::Default).count()
+    }
+}

@@ -1,0 +1,251 @@
+//! A whole Tidings in this process: the API on a real socket, a dispatcher, and a clock that stands still until it is moved.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tidings::actions::Context;
+use tidings::actions::accept::{Acceptor, HandOffTarget};
+use tidings::api::{self, Api};
+use tidings::dialect::Dialects;
+use tidings::dispatch::{self, Dispatcher};
+use tidings::domain::clock::Clock;
+use tidings::domain::secret::MasterKey;
+use tidings::net::{self, Sender};
+use tidings::store::dialects::DialectText;
+use tidings::store::{self, Store};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use super::database;
+
+pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const PLATFORM_KEY: &str = "tk_platform_testtesttesttesttesttesttesttest";
+
+/// An answer of the API.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The body, after the status was found to be this.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// The `code` of a problem with this status.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> String {
+        let problem = self.expect(status);
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.text);
+        problem["code"].as_str().expect("a code").to_owned()
+    }
+}
+
+pub struct World {
+    pub clock: Clock,
+    pub context: Context,
+    pub dispatcher: Arc<Dispatcher>,
+    pub pool: PgPool,
+    pub database_url: String,
+    pub address: SocketAddr,
+    client: reqwest::Client,
+}
+
+/// One tenant with a key that may do everything a tenant's key may.
+#[derive(Clone)]
+pub struct Tenant<'a> {
+    pub world: &'a World,
+    pub id: String,
+    pub key: String,
+}
+
+impl World {
+    /// A world with the built-in dialects.
+    pub async fn new() -> Self {
+        Self::with(Dialects::builtin().expect("the built-in dialects")).await
+    }
+
+    pub async fn with(dialects: Dialects) -> Self {
+        let database_url = database::fresh().await;
+        Self::on(database_url, dialects).await
+    }
+
+    /// Another process, so to speak, on the same database.
+    pub async fn beside(&self) -> Self {
+        Self::on(self.database_url.clone(), Dialects::clone(&self.context.dialects)).await
+    }
+
+    async fn on(database_url: String, dialects: Dialects) -> Self {
+        let settings = store::Config { connections: 4, hot_connections: 6, ..store::Config::default() };
+        let store = Store::connect(&database_url, &settings).expect("a URL");
+        let texts: Vec<_> = dialects
+            .iter()
+            .map(|profile| DialectText {
+                name: profile.name(),
+                source: profile.source(),
+                event_types: profile.event_types(),
+            })
+            .collect();
+        store.publish_dialects(&texts).await.expect("dialects");
+        let clock = Clock::steered(store.database_now().await.expect("a clock"));
+        let egress = net::Config {
+            allow: ["127.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network")).into(),
+            ..net::Config::default()
+        };
+        let context = Context {
+            store,
+            clock: clock.clone(),
+            dialects: Arc::new(dialects),
+            master_key: MasterKey::from_base64(MASTER_KEY).expect("a key"),
+            sender: Sender::new(&egress).expect("a sender"),
+        };
+        let dispatcher = Dispatcher::start(context.clone(), dispatch::Config::default()).await.expect("a dispatcher");
+        dispatcher.tick().await.expect("a first look");
+        let target = Arc::new(Arc::clone(&dispatcher)) as Arc<dyn HandOffTarget>;
+        let acceptor = Acceptor::start(context.store.clone(), clock.clone(), Some(target), &TaskTracker::new());
+        let server = api::Config { platform_key: Some(SecretString::from(PLATFORM_KEY)), ..api::Config::default() };
+        let router = api::router(Api::new(context.clone(), acceptor, &server));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let pool = PgPool::connect(&database_url).await.expect("the database");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { clock, context, dispatcher, pool, database_url, address, client }
+    }
+
+    /// Moves the clock and delivers all that is due then.
+    pub async fn after(&self, time: Duration) {
+        self.clock.advance(time);
+        self.drain().await;
+    }
+
+    /// Delivers all that is due, 20 seconds at most.
+    pub async fn drain(&self) {
+        let drained = tokio::time::timeout(Duration::from_secs(20), self.dispatcher.drain()).await;
+        drained.expect("nothing hangs").expect("the database answers");
+    }
+
+    /// Keeps looking for due deliveries, as `run` does, until the world ends.
+    pub fn run(&self) {
+        let dispatcher = Arc::clone(&self.dispatcher);
+        tokio::spawn(async move {
+            loop {
+                let _ = dispatcher.tick().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a text") }
+    }
+
+    /// A call with the platform key.
+    pub async fn platform(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.request(method, path).bearer_auth(PLATFORM_KEY);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.send(request).await
+    }
+
+    /// A new sandbox tenant.
+    pub async fn tenant(&self) -> Tenant<'_> {
+        self.tenant_with("sandbox", "standard").await
+    }
+
+    pub async fn tenant_with(&self, environment: &str, dialect: &str) -> Tenant<'_> {
+        let body = json!({"name": "Acme", "environment": environment, "default_dialect": dialect});
+        let id = self.platform(Method::POST, "/v1/tenants", Some(body)).await.expect(201)["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let key = self.key(&id, &["manager", "producer", "operator", "viewer"]).await;
+        Tenant { world: self, id, key }
+    }
+
+    /// A new key of a tenant.
+    pub async fn key(&self, tenant_id: &str, roles: &[&str]) -> String {
+        let body = json!({"tenant_id": tenant_id, "roles": roles, "description": "test"});
+        let made = self.platform(Method::POST, "/v1/api-keys", Some(body)).await.expect(201);
+        made["key"].as_str().expect("a key").to_owned()
+    }
+
+    /// Rows of a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        let statement = format!("SELECT count(*) FROM tidings.{table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&self.pool).await.expect("a count")
+    }
+}
+
+impl Tenant<'_> {
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.world.request(method, path).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.world.send(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// Registers a webhook for all events and returns the answer.
+    pub async fn webhook(&self, url: &str) -> Value {
+        self.webhook_with(json!({"url": url, "events": ["*"]})).await
+    }
+
+    pub async fn webhook_with(&self, body: Value) -> Value {
+        self.post("/v1/webhooks", body).await.expect(201)
+    }
+
+    /// Reports an event and returns its id.
+    pub async fn event(&self, event_type: &str, data: Value) -> String {
+        let accepted = self.post("/v1/events", json!({"type": event_type, "data": data})).await.expect(202);
+        accepted["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Reports an event from its JSON text, whose bytes matter.
+    pub async fn raw_event(&self, body: &str) -> Answer {
+        let request = self
+            .world
+            .request(Method::POST, "/v1/events")
+            .bearer_auth(&self.key)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        self.world.send(request).await
+    }
+}
