@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 
 /// How often dispatchers that stopped renewing are looked for.
 const WATCH: Duration = Duration::from_secs(1);
-/// How often deliveries are looked for that name a holder nobody knows.
+/// How often deliveries are looked for that name a holder nobody knows, or a webhook that was deleted while they came in.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How often partitions are made ahead and old idempotency keys are dropped.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
@@ -34,6 +34,9 @@ impl Chores {
             if freed > 0 {
                 warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
             }
+        }
+        if sweep {
+            store.cancel_orphans(clock.now()).await?;
         }
         if is_due(&self.kept_house, HOUSEKEEPING) {
             store.keep_house(clock.now()).await?;
