@@ -1,5 +1,8 @@
 //! Behaviour tests: each file is named by the behaviour it describes, and each test by what must hold.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(unreachable_pub, reason = "one binary: what is public in a module is public enough")]
 
+mod deliver;
 mod golden_vectors;
 mod layers;
 mod query_cache;
