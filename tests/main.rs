@@ -2,8 +2,13 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 #![expect(unreachable_pub, reason = "one binary: what is public in a module is public enough")]
 
+mod change;
 mod deliver;
 mod golden_vectors;
 mod layers;
 mod query_cache;
+mod register;
+mod rotate;
 mod support;
+mod tenancy;
+mod verify;

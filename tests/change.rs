@@ -1,0 +1,144 @@
+//! Changing, pausing and deleting webhooks.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, World};
+
+fn path(webhook: &Value) -> String {
+    format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))
+}
+
+#[tokio::test]
+async fn what_is_absent_stays_and_null_clears() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let body = json!({"url": "https://a.example/", "events": ["a"], "description": "d", "headers": {"X-Key": "k"},
+        "timeout_seconds": 5, "metadata": {"a": 1}});
+    let webhook = tenant.webhook_with(body).await;
+    let path = path(&webhook);
+    let changed = tenant.patch(&path, json!({"description": null, "timeout_seconds": null, "events": ["b"]})).await;
+    assert_eq!(changed.headers["etag"], "\"2\"");
+    let changed = changed.expect(200);
+    assert_eq!((&changed["description"], &changed["timeout_seconds"]), (&json!(""), &Value::Null));
+    assert_eq!((&changed["events"], &changed["metadata"]), (&json!(["b"]), &json!({"a": 1})));
+    assert_eq!(changed["headers"], webhook["headers"], "the sealed headers went along");
+
+    for (body, code) in [
+        (json!({"url": null}), "null"),
+        (json!({"dialect": "numora"}), "unchangeable"),
+        (json!({"headers": changed["headers"]}), "redacted_value"),
+        (json!({"events": []}), "invalid_events"),
+    ] {
+        let problem = tenant.patch(&path, body).await.expect(422);
+        assert_eq!(problem["errors"][0]["code"], code, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_can_be_bound_to_what_was_seen() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let path = path(&tenant.webhook("https://a.example/").await);
+    let change = async |etag: &str| {
+        let request = world.request(Method::PATCH, &path).bearer_auth(&tenant.key).header("if-match", etag);
+        world.send(request.json(&json!({"description": "x"}))).await
+    };
+    change("\"1\"").await.expect(200);
+    assert_eq!(change("\"1\"").await.problem(412), "precondition_failed");
+    assert_eq!(change("1").await.problem(400), "invalid_header");
+}
+
+#[tokio::test]
+async fn changes_at_the_same_time_all_happen() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let path = path(&tenant.webhook("https://a.example/").await);
+    let changes = (1..=8).map(|number| tenant.patch(&path, json!({"rate_limit": number})));
+    for answer in futures_util::future::join_all(changes).await {
+        answer.expect(200);
+    }
+    assert_eq!(tenant.get(&path).await.headers["etag"], "\"9\"");
+}
+
+#[tokio::test]
+async fn a_paused_webhook_has_its_events_held() {
+    let world = World::new().await;
+    world.run();
+    let (tenant, receiver) = (world.tenant().await, Receiver::start().await);
+    let path = path(&tenant.webhook(&receiver.url).await);
+    let paused = tenant.post(&format!("{path}/deactivate"), json!({})).await.expect(200);
+    assert_eq!((&paused["state"], &paused["is_active"]), (&json!("inactive"), &json!(false)));
+    tenant.event("a", json!(1)).await;
+    world.drain().await;
+    assert_eq!(receiver.count(), 0);
+    let resumed = tenant.post(&format!("{path}/activate"), json!({})).await.expect(200);
+    assert_eq!(resumed["state"], "active");
+    receiver.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn a_backlog_can_be_skipped() {
+    let world = World::new().await;
+    world.run();
+    let (tenant, receiver) = (world.tenant().await, Receiver::start().await);
+    let path = path(&tenant.webhook(&receiver.url).await);
+    tenant.patch(&path, json!({"is_active": false})).await.expect(200);
+    for number in 0..3 {
+        tenant.event("a", json!(number)).await;
+    }
+    let resumed = tenant.post(&format!("{path}/activate?skip_backlog=true"), json!({})).await.expect(200);
+    assert_eq!((&resumed["state"], &resumed["skipped_deliveries"]), (&json!("active"), &json!(3)));
+    tenant.event("a", json!("fresh")).await;
+    assert_eq!(receiver.wait_for(1).await[0].json()["data"], "fresh");
+    world.drain().await;
+    assert_eq!((world.count("outbox").await, world.count("cancellations").await), (0, 3));
+    assert_eq!(tenant.post(&format!("{path}/activate?skip=1"), json!({})).await.problem(400), "invalid_query");
+}
+
+#[tokio::test]
+async fn a_deleted_webhook_is_gone_with_its_secrets_and_what_it_was_owed() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let body = json!({"url": "https://a.example/", "events": ["*"], "is_active": false, "headers": {"X-A": "b"}});
+    let webhook = tenant.webhook_with(body).await;
+    let path = path(&webhook);
+    tenant.event("a", json!(1)).await;
+    tenant.delete(&path).await.expect(204);
+    for table in ["outbox", "webhook_secrets", "subscriptions"] {
+        assert_eq!(world.count(table).await, 0, "{table}");
+    }
+    assert_eq!(world.count("cancellations").await, 1);
+    assert_eq!(world.count("webhook_revisions WHERE headers_sealed IS NOT NULL").await, 0);
+    for (method, end) in [
+        (Method::GET, ""),
+        (Method::DELETE, ""),
+        (Method::POST, "/activate"),
+        (Method::POST, "/deactivate"),
+        (Method::POST, "/rotate"),
+        (Method::POST, "/verify"),
+        (Method::POST, "/test"),
+    ] {
+        assert_eq!(tenant.call(method, &format!("{path}{end}"), None).await.problem(404), "not_found");
+    }
+    assert_eq!(tenant.patch(&path, json!({})).await.problem(404), "not_found");
+}
+
+#[tokio::test]
+async fn a_pause_is_answered_when_it_holds_everywhere() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let path = path(&tenant.webhook("https://a.example/").await);
+    // This dispatcher looks at nothing unless it is told to.
+    let began = tokio::time::Instant::now();
+    tenant.patch(&path, json!({"is_active": false})).await.expect(200);
+    assert!(began.elapsed().as_millis() >= 1_000, "a dispatcher that is silent is waited for until its view runs out");
+    world.run();
+    let began = tokio::time::Instant::now();
+    tenant.patch(&path, json!({"is_active": true})).await.expect(200);
+    assert!(began.elapsed().as_millis() < 1_000, "one that confirms is not");
+}
