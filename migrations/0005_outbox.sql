@@ -35,8 +35,8 @@ CREATE TABLE tidings.dispatchers (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- Until when the process may settle what it holds, unless it renews.
     lease_until timestamptz NOT NULL,
-    -- What the process had seen when it last took over changes of webhooks: a change visible here is in force there.
-    caught_up pg_snapshot NOT NULL DEFAULT pg_current_snapshot()
+    -- What the process had seen when it last took over changes of webhooks: a change visible here is in force there. At first, nothing.
+    caught_up pg_snapshot NOT NULL DEFAULT '1:1:'
 );
 
 -- The outbox: pending deliveries and nothing else. A row is deleted when its delivery is settled for good.

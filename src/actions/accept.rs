@@ -27,6 +27,9 @@ pub trait HandOffTarget: Send + Sync {
 
     /// Takes deliveries that were leased under an offer.
     fn take(&self, claimed: Vec<Claimed>);
+
+    /// A statement under an offer failed: it may have leased deliveries all the same, whose names its answer would have told.
+    fn doubt(&self);
 }
 
 /// Why an event was not accepted. Nothing of it was stored, unless the connection broke while committing.
@@ -85,6 +88,7 @@ impl Acceptor {
         let Desk { store, clock, target } = &self.desk;
         let offer = target.as_ref().and_then(|target| target.offer());
         let stored = store.accept_all_or_nothing(&events, clock.now(), offer.as_ref()).await;
+        let stored = stored.inspect_err(|_| self.desk.doubt(offer.as_ref()));
         let (accepted, claimed) = stored.map_err(|error| AcceptError::Store(Arc::new(error)))?;
         self.desk.hand_over(claimed);
         Ok(accepted)
@@ -94,9 +98,16 @@ impl Acceptor {
 impl Desk {
     async fn store(&self, events: &[NewEvent]) -> Result<Vec<Accepted>, StoreError> {
         let offer = self.target.as_ref().and_then(|target| target.offer());
-        let (accepted, claimed) = self.store.accept(events, self.clock.now(), offer.as_ref()).await?;
+        let stored = self.store.accept(events, self.clock.now(), offer.as_ref()).await;
+        let (accepted, claimed) = stored.inspect_err(|_| self.doubt(offer.as_ref()))?;
         self.hand_over(claimed);
         Ok(accepted)
+    }
+
+    fn doubt(&self, offer: Option<&HandOff>) {
+        if let (Some(target), Some(_)) = (&self.target, offer) {
+            target.doubt();
+        }
     }
 
     fn hand_over(&self, claimed: Vec<Claimed>) {

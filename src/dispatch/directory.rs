@@ -34,13 +34,15 @@ struct Known {
     /// What the last look saw, and when it began.
     seen: Option<Snapshot>,
     seen_at: Option<Instant>,
+    /// The numbers under which the database was told what is in force here.
+    told: Vec<DispatcherId>,
     /// Counts looks that dropped something: what was read before one must not be kept after it.
     drops: u64,
 }
 
 impl Directory {
     pub(super) fn new(context: Context) -> Self {
-        let known = Known { destinations: HashMap::new(), seen: None, seen_at: None, drops: 0 };
+        let known = Known { destinations: HashMap::new(), seen: None, seen_at: None, told: Vec::new(), drops: 0 };
         Self { context, known: Mutex::new(known), profiles: Mutex::default() }
     }
 
@@ -50,7 +52,7 @@ impl Directory {
     }
 
     /// Drops what changed since the last look, sets the clock, and tells the database that the changes are in force here.
-    pub(super) async fn refresh(&self, holder: DispatcherId) -> Result<(), StoreError> {
+    pub(super) async fn refresh(&self, process: Vec<DispatcherId>) -> Result<(), StoreError> {
         let store = &self.context.store;
         let began = Instant::now();
         let seen = self.known().seen.clone();
@@ -65,8 +67,10 @@ impl Directory {
             known.seen = Some(news.snapshot.clone());
             known.seen_at = Some(began);
         }
-        if !news.changed.is_empty() || seen.is_none() {
-            store.caught_up(holder, &news.snapshot).await?;
+        let told = self.known().told == process;
+        if !news.changed.is_empty() || !told {
+            store.caught_up(&process, &news.snapshot).await?;
+            self.known().told = process;
         }
         Ok(())
     }

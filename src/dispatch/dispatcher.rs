@@ -95,10 +95,9 @@ impl Dispatcher {
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
         if self.lease.keep(store, clock).await? {
-            warn!("the lease ran out: what was waiting here is left to others");
             drop(self.lanes().withdraw_all());
         }
-        self.directory.refresh(self.lease.last_holder()).await?;
+        self.directory.refresh(self.lease.ids()).await?;
         self.release_returned().await?;
         self.chores.tick(store, clock).await?;
         self.claim_due().await?;
@@ -149,7 +148,7 @@ impl Dispatcher {
         if quotas.is_empty() {
             return Ok(());
         }
-        let claimed = store.claim(&quotas, holder, clock.now()).await?;
+        let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
         let mut counts = HashMap::new();
         for one in &claimed {
             *counts.entry(one.webhook_id).or_insert(0) += 1;
@@ -285,12 +284,16 @@ impl Dispatcher {
 /// Accepted deliveries come in here without a query.
 impl HandOffTarget for Arc<Dispatcher> {
     fn offer(&self) -> Option<HandOff> {
-        let dispatcher = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed))?;
+        let holder = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed))?;
         let lanes = self.lanes();
-        (lanes.queued() < MOST_QUEUED).then(|| HandOff { dispatcher, crowded: lanes.crowded() })
+        (lanes.queued() < MOST_QUEUED).then(|| HandOff { holder, crowded: lanes.crowded() })
     }
 
     fn take(&self, claimed: Vec<Claimed>) {
         self.enqueue(claimed);
+    }
+
+    fn doubt(&self) {
+        self.lease.doubt();
     }
 }

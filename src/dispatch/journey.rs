@@ -26,7 +26,7 @@ const STALE_PAUSE: Duration = Duration::from_millis(10);
 impl Dispatcher {
     /// Takes a claimed delivery to its receiver and hands in what came of it. The pace says how its lane goes on.
     pub(super) async fn deliver(self: &Arc<Self>, claimed: Claimed) -> Pace {
-        while !self.directory.is_fresh() && self.lease.holder() == Some(claimed.holder) {
+        while !self.directory.is_fresh() && self.lease.covers(&claimed.holder) {
             tokio::time::sleep(STALE_PAUSE).await;
         }
         match self.journey(&claimed).await {
@@ -57,7 +57,7 @@ impl Dispatcher {
         };
         let now = self.context.clock.now();
         // The lease first: without it, nothing of this delivery is ours to decide.
-        if self.lease.holder() != Some(claimed.holder) || !destination.takes(now) {
+        if !self.lease.covers(&claimed.holder) || !destination.takes(now) {
             return Ok(None);
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);

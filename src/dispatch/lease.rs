@@ -1,10 +1,18 @@
 //! This process's own lease, which covers every delivery it holds.
+//!
+//! A statement that claims can fail after it took effect: the connection broke, or the answer was lost. What it leased then
+//! names this process as holder, but this process does not know of it. So after a doubt the process goes on under a new
+//! number, keeps the old one alive until everything it knows of that was claimed under it is settled, and then gives the old
+//! number up, which frees the rest.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::{info, warn};
+
 use crate::domain::clock::Clock;
-use crate::domain::lease::DispatcherId;
+use crate::domain::lease::{DispatcherId, Holder};
 use crate::store::{Store, StoreError};
 
 /// The lease as this process knows it: measured on its monotonic clock from before the database was asked, so it never
@@ -12,51 +20,117 @@ use crate::store::{Store, StoreError};
 #[derive(Debug)]
 pub(super) struct Lease {
     length: Duration,
-    held: Mutex<Held>,
+    /// The number to claim under comes last; the others are on their way out.
+    numbers: Mutex<Vec<Number>>,
+    in_doubt: AtomicBool,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    id: DispatcherId,
+#[derive(Debug, Clone)]
+struct Number {
+    holder: Holder,
     since: Instant,
 }
 
 impl Lease {
     /// Enlists the process.
     pub(super) async fn obtain(store: &Store, clock: &Clock, length: Duration) -> Result<Self, StoreError> {
-        let since = Instant::now();
-        let id = store.enlist(clock.now(), length).await?;
-        Ok(Self { length, held: Mutex::new(Held { id, since }) })
+        let number = enlist(store, clock, length).await?;
+        Ok(Self { length, numbers: Mutex::new(vec![number]), in_doubt: AtomicBool::new(false) })
     }
 
-    /// The number to claim under; `None` once the lease may have run out.
-    ///
-    /// The last sixth of the lease is not used to begin anything.
-    pub(super) fn holder(&self) -> Option<DispatcherId> {
-        let held = self.held();
-        (held.since.elapsed() < self.length.mul_f32(5.0 / 6.0)).then_some(held.id)
+    /// What to claim under; `None` once the lease may have run out.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        self.numbers().last().filter(|number| self.is_good(number)).map(|number| number.holder.clone())
     }
 
-    /// The number this process has, whether or not its lease is still good.
-    pub(super) fn last_holder(&self) -> DispatcherId {
-        self.held().id
+    /// Whether what was claimed under a number is still this process's.
+    pub(super) fn covers(&self, holder: &Holder) -> bool {
+        self.numbers().iter().any(|number| number.holder.id() == holder.id() && self.is_good(number))
     }
 
-    /// Renews the lease when a third of it is over. `true` means that it had run out: what was held is lost to others, and
-    /// the process goes on under a new number.
+    /// All numbers that this process has.
+    pub(super) fn ids(&self) -> Vec<DispatcherId> {
+        self.numbers().iter().map(|number| number.holder.id()).collect()
+    }
+
+    /// Says that a claiming statement failed and may have taken effect.
+    pub(super) fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Renews the lease when a third of it is over, and settles doubts. `true` means that it had run out: what was held is lost to
+    /// others, and the process goes on under a new number.
     pub(super) async fn keep(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
-        let held = self.held();
-        if held.since.elapsed() < self.length / 3 {
-            return Ok(false);
+        if self.in_doubt.load(Ordering::Relaxed) {
+            let fresh = enlist(store, clock, self.length).await?;
+            self.numbers().push(fresh);
+            self.in_doubt.store(false, Ordering::Relaxed);
+            info!("a claim failed halfway: going on under a new number");
         }
-        let since = Instant::now();
-        let renewed = store.renew(held.id, clock.now(), self.length).await?;
-        let id = if renewed { held.id } else { store.enlist(clock.now(), self.length).await? };
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held { id, since };
-        Ok(!renewed)
+        self.retire(store).await?;
+        self.renew(store, clock).await
     }
 
-    fn held(&self) -> Held {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives up every number: what is not settled is free for others at once.
+    pub(super) async fn surrender(&self, store: &Store) -> Result<(), StoreError> {
+        for id in self.ids() {
+            store.discharge(id).await?;
+        }
+        Ok(())
     }
+
+    /// Gives up old numbers under which nothing is on its way any more.
+    async fn retire(&self, store: &Store) -> Result<(), StoreError> {
+        let idle: Vec<_> = {
+            let numbers = self.numbers();
+            let old = numbers.len() - 1;
+            numbers.iter().take(old).filter(|number| number.holder.is_last()).map(|number| number.holder.id()).collect()
+        };
+        for id in idle {
+            store.discharge(id).await?;
+            self.numbers().retain(|number| number.holder.id() != id);
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+        let due: Vec<_> = {
+            let numbers = self.numbers();
+            let due = numbers.iter().filter(|number| number.since.elapsed() >= self.length / 3);
+            due.map(|number| number.holder.id()).collect()
+        };
+        let mut ran_out = false;
+        for id in due {
+            let since = Instant::now();
+            let renewed = store.renew(id, clock.now(), self.length).await?;
+            let mut numbers = self.numbers();
+            if renewed {
+                numbers.iter_mut().filter(|number| number.holder.id() == id).for_each(|number| number.since = since);
+            } else {
+                warn!("the lease ran out: what was held is left to others");
+                ran_out = true;
+                numbers.retain(|number| number.holder.id() != id);
+            }
+        }
+        if self.numbers().is_empty() {
+            let fresh = enlist(store, clock, self.length).await?;
+            self.numbers().push(fresh);
+        }
+        Ok(ran_out)
+    }
+
+    /// The last sixth of a lease is not used to begin anything.
+    fn is_good(&self, number: &Number) -> bool {
+        number.since.elapsed() < self.length.mul_f32(5.0 / 6.0)
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Vec<Number>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn enlist(store: &Store, clock: &Clock, length: Duration) -> Result<Number, StoreError> {
+    let since = Instant::now();
+    let id = store.enlist(clock.now(), length).await?;
+    Ok(Number { holder: Holder::new(id), since })
 }

@@ -21,8 +21,7 @@ impl Dispatcher {
         if tokio::time::timeout(self.config.grace(), self.end_work()).await.is_err() {
             warn!(requests = self.lanes().in_flight(), "the grace time is over; what is under way will be sent again");
         }
-        let holder = self.lease.last_holder();
-        match self.context.store.discharge(holder).await {
+        match self.lease.surrender(&self.context.store).await {
             Ok(()) => info!("every lease is given back"),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "leases could not be given back; they will run out");

@@ -13,6 +13,34 @@ use super::ids::{DeliveryId, TenantId, WebhookId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DispatcherId(pub i32);
 
+/// A dispatcher's number as it stands on what it claimed. As long as a clone exists, something claimed under the number may
+/// still be on its way in this process.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    id: DispatcherId,
+    in_use: Arc<()>,
+}
+
+impl Holder {
+    /// The first clone.
+    #[must_use]
+    pub fn new(id: DispatcherId) -> Self {
+        Self { id, in_use: Arc::new(()) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn id(&self) -> DispatcherId {
+        self.id
+    }
+
+    /// Whether there is no other clone: nothing in this process was claimed under the number.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        Arc::strong_count(&self.in_use) == 1
+    }
+}
+
 /// A dialect as it was at one time; deliveries keep the one they were accepted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DialectRevision(pub i32);
@@ -30,7 +58,7 @@ pub struct Claimed {
     /// How it is written.
     pub dialect: DialectRevision,
     /// Who may settle it.
-    pub holder: DispatcherId,
+    pub holder: Holder,
     /// The attempt's number, from 1 over the delivery's whole life.
     pub attempt: u16,
     /// Attempts made before the last resend.

@@ -8,7 +8,7 @@ use sqlx::PgExecutor;
 use super::{Store, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
-use crate::domain::lease::{Claimed, DialectRevision, DispatcherId};
+use crate::domain::lease::{Claimed, DialectRevision, Holder};
 
 /// An event on its way in.
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub struct NewEvent {
 /// Who may be given the deliveries at once.
 #[derive(Debug, Clone)]
 pub struct HandOff {
-    /// The dispatcher that gets the leases.
-    pub dispatcher: DispatcherId,
+    /// The dispatcher that gets the leases, under this number.
+    pub holder: Holder,
     /// Webhooks with enough waiting; their deliveries are left for the next claim.
     pub crowded: Vec<WebhookId>,
 }
@@ -94,7 +94,7 @@ async fn accept(
         &data as _,
         &keys as _,
         now,
-        hand_off.map(|to| to.dispatcher.0),
+        hand_off.map(|to| to.holder.id().0),
         hand_off.map_or(&[][..], |to| &to.crowded) as _,
     )
     .fetch_all(executor)
@@ -121,7 +121,7 @@ async fn accept(
                 delivery_id,
                 webhook_id,
                 dialect: DialectRevision(revision),
-                holder: to.dispatcher,
+                holder: to.holder.clone(),
                 attempt: 1,
                 attempts_before: 0,
                 event: Arc::clone(&new.event),

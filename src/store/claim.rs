@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Store, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
-use crate::domain::lease::{Claimed, DialectRevision, DispatcherId};
+use crate::domain::lease::{Claimed, DialectRevision, Holder};
 
 /// A webhook with something due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Store {
     pub async fn claim(
         &self,
         quotas: &[LaneQuota],
-        dispatcher: DispatcherId,
+        holder: &Holder,
         now: DateTime<Utc>,
     ) -> Result<Vec<Claimed>, StoreError> {
         let tenants: Vec<_> = quotas.iter().map(|quota| quota.lane.tenant_id).collect();
@@ -76,6 +76,8 @@ impl Store {
                        CROSS JOIN LATERAL (
                            SELECT ctid FROM tidings.outbox AS row
                            WHERE row.webhook_id = lane.webhook_id AND row.holder IS NULL AND row.due_at <= $5
+                             AND EXISTS (SELECT FROM tidings.events AS e
+                                         WHERE e.tenant_id = row.tenant_id AND e.id = tidings.event_of(row.id))
                            ORDER BY row.due_at LIMIT lane.quota FOR UPDATE SKIP LOCKED
                        ) AS due
                        WHERE w.state = 'active' AND w.deleted_at IS NULL AND (w.parked_until IS NULL OR w.parked_until <= $5)
@@ -90,7 +92,7 @@ impl Store {
             &tenants as _,
             &webhooks as _,
             &limits as _,
-            dispatcher.0,
+            holder.id().0,
             now,
         )
         .fetch_all(&self.hot)
@@ -100,7 +102,7 @@ impl Store {
             delivery_id: row.id,
             webhook_id: row.webhook_id,
             dialect: DialectRevision(row.dialect_revision),
-            holder: dispatcher,
+            holder: holder.clone(),
             attempt: row.attempts.cast_unsigned(),
             attempts_before: row.attempts_before.cast_unsigned(),
             event: Arc::new(Event {
@@ -119,7 +121,7 @@ impl Store {
         let tenants: Vec<_> = claimed.iter().map(|one| one.tenant_id).collect();
         let ids: Vec<_> = claimed.iter().map(|one| one.delivery_id).collect();
         let attempts: Vec<_> = claimed.iter().map(|one| one.attempt.cast_signed()).collect();
-        let holders: Vec<_> = claimed.iter().map(|one| one.holder.0).collect();
+        let holders: Vec<_> = claimed.iter().map(|one| one.holder.id().0).collect();
         sqlx::query!(
             "UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1
              FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)

@@ -68,10 +68,15 @@ impl Store {
     }
 
     /// Says that every change in a snapshot is in force in this process.
-    pub async fn caught_up(&self, id: DispatcherId, snapshot: &Snapshot) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE tidings.dispatchers SET caught_up = $2::text::pg_snapshot WHERE id = $1", id.0, snapshot,)
-            .execute(&self.hot)
-            .await?;
+    pub async fn caught_up(&self, ids: &[DispatcherId], snapshot: &Snapshot) -> Result<(), StoreError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        sqlx::query!(
+            "UPDATE tidings.dispatchers SET caught_up = $2::text::pg_snapshot WHERE id = ANY ($1)",
+            &ids,
+            snapshot
+        )
+        .execute(&self.hot)
+        .await?;
         Ok(())
     }
 

@@ -103,7 +103,9 @@ impl Store {
         let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(wait).idle_timeout(None);
         Ok(Self {
             pool: pool(config.connections).connect_lazy_with(options.options([("jit", "off")])),
-            hot: pool(config.hot_connections).connect_lazy_with(hot),
+            // Asking each connection whether it is well costs as much as a small statement; one that is not fails its next
+            // statement, which the callers of this pool take for "not available" and repeat.
+            hot: pool(config.hot_connections).test_before_acquire(false).connect_lazy_with(hot),
         })
     }
 

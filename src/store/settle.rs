@@ -52,7 +52,7 @@ impl<'a> Columns<'a> {
         self.tenants.push(claimed.tenant_id);
         self.deliveries.push(claimed.delivery_id);
         self.numbers.push(claimed.attempt.cast_signed());
-        self.holders.push(claimed.holder.0);
+        self.holders.push(claimed.holder.id().0);
         let (verdict, due, reason) = words(settlement.verdict);
         self.verdicts.push(verdict);
         self.due.push(due);

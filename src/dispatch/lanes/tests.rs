@@ -6,7 +6,7 @@ use chrono::DateTime;
 use super::*;
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, TenantId};
-use crate::domain::lease::{DialectRevision, DispatcherId};
+use crate::domain::lease::{DialectRevision, DispatcherId, Holder};
 
 const fn webhook(number: u128) -> WebhookId {
     WebhookId::from_u128(number)
@@ -20,7 +20,7 @@ fn claimed(webhook_id: WebhookId) -> Claimed {
         delivery_id: id.delivery(1),
         webhook_id,
         dialect: DialectRevision(1),
-        holder: DispatcherId(1),
+        holder: Holder::new(DispatcherId(1)),
         attempt: 1,
         attempts_before: 0,
         event: Arc::new(Event { tenant_id, id, event_type: "a".into(), occurred_at: None, data: Bytes::new() }),
