@@ -30,8 +30,9 @@ use crate::config::Config;
 use crate::dialect::Dialects;
 use crate::dispatch::Dispatcher;
 use crate::domain::clock::Clock;
-use crate::domain::secret::MasterKey;
+use crate::domain::secret::{MasterKey, SecretError};
 use crate::net::Sender;
+use crate::store::Store;
 use crate::store::dialects::DialectText;
 
 use door::Door;
@@ -68,8 +69,12 @@ impl Role {
     }
 }
 
+/// How often a process without a dispatcher reads the database's clock; a dispatcher does with each look.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+
 /// A program that is ready to run.
 pub struct App {
+    store: Store,
     clock: Clock,
     door: Option<Door>,
     dispatcher: Option<Arc<Dispatcher>>,
@@ -98,7 +103,7 @@ impl App {
             door = Some(Door::open(config.server.listen, router).await?);
         }
         let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
-        Ok(Self { clock: context.clock, door, dispatcher, tasks, grace })
+        Ok(Self { store: context.store, clock: context.clock, door, dispatcher, tasks, grace })
     }
 
     /// The time, as everything here tells it.
@@ -121,15 +126,16 @@ impl App {
 
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { door, dispatcher, tasks, grace, .. } = self;
+        let Self { store, clock, door, dispatcher, tasks, grace } = self;
         let serve = async {
             if let Some(door) = door {
                 door.serve(&shutdown, grace).await;
             }
         };
         let dispatch = async {
-            if let Some(dispatcher) = dispatcher {
-                dispatcher.run(shutdown.clone()).await;
+            match dispatcher {
+                Some(dispatcher) => dispatcher.run(shutdown.clone()).await,
+                None => drop(shutdown.run_until_cancelled(follow(&store, &clock)).await),
             }
         };
         tokio::join!(serve, dispatch);
@@ -138,6 +144,16 @@ impl App {
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the API were still under way when the grace time ended");
         }
+    }
+}
+
+/// Keeps the clock with the database's.
+async fn follow(store: &Store, clock: &Clock) {
+    loop {
+        if let Ok(now) = store.database_now().await {
+            clock.follow(now);
+        }
+        tokio::time::sleep(CLOCK_EVERY).await;
     }
 }
 
@@ -152,6 +168,10 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
         .map(|own| DialectText { name: own.name(), source: own.source(), event_types: own.event_types() })
         .collect();
     let store = database.store.clone();
+    if let Some(sealed_with) = store.other_master_key(master_key.id()).await.map_err(AppError::Statement)? {
+        let configured = master_key.id().to_owned();
+        return Err(AppError::MasterKey(SecretError::OtherMasterKey { sealed_with, configured }));
+    }
     store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
     let clock = wall_clock();
     clock.follow(store.database_now().await.map_err(AppError::Statement)?);
