@@ -5,7 +5,9 @@
 mod change;
 mod deliver;
 mod golden_vectors;
+mod handover;
 mod layers;
+mod processes;
 mod query_cache;
 mod register;
 mod rotate;
