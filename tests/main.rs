@@ -7,3 +7,4 @@ mod golden_vectors;
 mod layers;
 mod query_cache;
 mod support;
+mod tenancy;
