@@ -5,6 +5,7 @@
 mod deliver;
 mod golden_vectors;
 mod layers;
+mod lists;
 mod query_cache;
 mod support;
 mod tenancy;
