@@ -7,5 +7,7 @@ mod golden_vectors;
 mod layers;
 mod lists;
 mod query_cache;
+mod register;
+mod rotate;
 mod support;
 mod tenancy;
