@@ -94,8 +94,9 @@ impl Dispatcher {
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
-        if self.lease.keep(store, clock).await? {
+        if self.lease.keep(store).await? {
             warn!("the lease ran out: what was waiting here is left to others");
+            self.directory.forget();
             drop(self.lanes().withdraw_all());
         }
         self.directory.refresh(self.lease.last_holder()).await?;

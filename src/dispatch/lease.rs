@@ -3,14 +3,17 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::clock::Clock;
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
-/// The lease as this process knows it: measured on its monotonic clock from before the database was asked, so it never
-/// believes to hold one for longer than the database does.
+/// The lease as this process knows it: measured from before the database was asked, on its monotonic clock and on the
+/// database's, should that one step; so it never believes to hold one for longer than the database does.
 #[derive(Debug)]
 pub(super) struct Lease {
+    clock: Clock,
     length: Duration,
     held: Mutex<Held>,
 }
@@ -19,14 +22,15 @@ pub(super) struct Lease {
 struct Held {
     id: DispatcherId,
     since: Instant,
+    since_time: DateTime<Utc>,
 }
 
 impl Lease {
     /// Enlists the process.
     pub(super) async fn obtain(store: &Store, clock: &Clock, length: Duration) -> Result<Self, StoreError> {
-        let since = Instant::now();
-        let id = store.enlist(clock.now(), length).await?;
-        Ok(Self { length, held: Mutex::new(Held { id, since }) })
+        let (since, since_time) = (Instant::now(), clock.now());
+        let id = store.enlist(since_time, length).await?;
+        Ok(Self { clock: clock.clone(), length, held: Mutex::new(Held { id, since, since_time }) })
     }
 
     /// The number to claim under; `None` once the lease may have run out.
@@ -34,7 +38,7 @@ impl Lease {
     /// The last sixth of the lease is not used to begin anything.
     pub(super) fn holder(&self) -> Option<DispatcherId> {
         let held = self.held();
-        (held.since.elapsed() < self.length.mul_f32(5.0 / 6.0)).then_some(held.id)
+        (self.age(held) < self.length.mul_f32(5.0 / 6.0)).then_some(held.id)
     }
 
     /// The number this process has, whether or not its lease is still good.
@@ -44,16 +48,21 @@ impl Lease {
 
     /// Renews the lease when a third of it is over. `true` means that it had run out: what was held is lost to others, and
     /// the process goes on under a new number.
-    pub(super) async fn keep(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+    pub(super) async fn keep(&self, store: &Store) -> Result<bool, StoreError> {
         let held = self.held();
-        if held.since.elapsed() < self.length / 3 {
+        if self.age(held) < self.length / 3 {
             return Ok(false);
         }
-        let since = Instant::now();
-        let renewed = store.renew(held.id, clock.now(), self.length).await?;
-        let id = if renewed { held.id } else { store.enlist(clock.now(), self.length).await? };
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held { id, since };
+        let (since, since_time) = (Instant::now(), self.clock.now());
+        let renewed = store.renew(held.id, since_time, self.length).await?;
+        let id = if renewed { held.id } else { store.enlist(since_time, self.length).await? };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held { id, since, since_time };
         Ok(!renewed)
+    }
+
+    fn age(&self, held: Held) -> Duration {
+        let on_clock = (self.clock.now() - held.since_time).to_std().unwrap_or_default();
+        held.since.elapsed().max(on_clock)
     }
 
     fn held(&self) -> Held {
