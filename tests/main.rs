@@ -2,10 +2,13 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 #![expect(unreachable_pub, reason = "one binary: what is public in a module is public enough")]
 
+mod bad_input;
+mod bad_webhooks;
 mod deliver;
 mod golden_vectors;
 mod layers;
 mod lists;
+mod odd_events;
 mod pause;
 mod query_cache;
 mod register;
