@@ -94,8 +94,11 @@ impl Dispatcher {
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
-        if self.lease.keep(store, clock).await? {
-            drop(self.lanes().withdraw_all());
+        if self.lease.keep(store).await? {
+            // Nobody waited for this process while its lease was over.
+            self.directory.forget();
+            let waiting = self.lanes().withdraw_all();
+            self.returned().extend(waiting);
         }
         self.directory.refresh(self.lease.ids()).await?;
         self.release_returned().await?;
