@@ -72,6 +72,11 @@ impl Lease {
         self.renew(store).await
     }
 
+    /// Whether nothing in this process was claimed under any of its numbers.
+    pub(super) fn is_idle(&self) -> bool {
+        self.numbers().iter().all(|number| number.holder.is_last())
+    }
+
     /// Gives up every number: what is not settled is free for others at once.
     pub(super) async fn surrender(&self, store: &Store) -> Result<(), StoreError> {
         for id in self.ids() {
