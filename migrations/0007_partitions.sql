@@ -4,7 +4,9 @@ CREATE TABLE tidings.attempts_rest PARTITION OF tidings.attempts DEFAULT;
 
 -- Makes the daily partitions from a day on, where they are missing. A day whose rows already fell into the rest keeps them there.
 CREATE FUNCTION tidings.make_partitions(from_day date, days integer) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that: rather try again later.
+SET lock_timeout = '1s' AS $$
 DECLARE
     day date;
     parent text;

@@ -1,16 +1,25 @@
 //! Behaviour tests: each file is named by the behaviour it describes, and each test by what must hold.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(clippy::similar_names, reason = "what a receiver got is received")]
 #![expect(unreachable_pub, reason = "one binary: what is public in a module is public enough")]
 
+mod bad_input;
+mod bad_webhooks;
+mod challenge;
 mod change;
 mod deliver;
 mod golden_vectors;
 mod handover;
 mod layers;
 mod processes;
+mod lists;
+mod odd_events;
+mod overlap;
+mod pause;
 mod query_cache;
 mod register;
 mod rotate;
 mod support;
 mod tenancy;
 mod verify;
+mod webhook_life;

@@ -1,160 +1,249 @@
-//! Keys, roles and the walls between tenants.
+//! Tenancy: another tenant's things are not there, a key does what its roles say, and nobody else does anything.
 
 use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::support::World;
-use crate::support::world::Answer;
+use crate::support::world::{Answer, PLATFORM_KEY, Tenant};
+use crate::support::{Receiver, Reply, World};
 
-/// The routes about one webhook, with the role each takes.
-const OF_A_WEBHOOK: [(Method, &str, &str); 8] = [
-    (Method::GET, "", "viewer"),
-    (Method::PATCH, "", "manager"),
-    (Method::DELETE, "", "manager"),
-    (Method::POST, "/verify", "manager"),
-    (Method::POST, "/rotate", "manager"),
-    (Method::POST, "/activate", "manager"),
-    (Method::POST, "/deactivate", "manager"),
-    (Method::POST, "/test", "manager"),
-];
+/// Every route: who may use it, its method, its path. [`the_table_has_every_route`] holds it to the router.
+const ROUTES: &str = "
+    none     GET    /healthz
+    none     GET    /readyz
+    platform POST   /v1/tenants
+    platform GET    /v1/tenants
+    platform GET    /v1/tenants/{id}
+    platform PATCH  /v1/tenants/{id}
+    platform DELETE /v1/tenants/{id}
+    platform POST   /v1/api-keys
+    platform GET    /v1/api-keys
+    platform DELETE /v1/api-keys/{id}
+    viewer   GET    /v1/dialects
+    viewer   GET    /v1/dialects/{name}
+    manager  POST   /v1/webhooks
+    viewer   GET    /v1/webhooks
+    viewer   GET    /v1/webhooks/{id}
+    manager  PATCH  /v1/webhooks/{id}
+    manager  DELETE /v1/webhooks/{id}
+    manager  POST   /v1/webhooks/{id}/verify
+    manager  POST   /v1/webhooks/{id}/rotate
+    manager  POST   /v1/webhooks/{id}/activate
+    manager  POST   /v1/webhooks/{id}/deactivate
+    manager  POST   /v1/webhooks/{id}/test
+    producer POST   /v1/events
+    viewer   GET    /v1/events
+    producer POST   /v1/events/batch
+    viewer   GET    /v1/events/{id}
+    viewer   GET    /v1/deliveries
+    viewer   GET    /v1/deliveries/{id}
+    viewer   GET    /v1/deliveries/{id}/attempts
+    operator POST   /v1/deliveries/{id}/resend
+    viewer   GET    /v1/dead-letters
+    viewer   GET    /v1/dead-letters/{id}
+    operator DELETE /v1/dead-letters/{id}
+    operator POST   /v1/dead-letters/{id}/resend
+";
 
-async fn call(world: &World, method: Method, path: &str, key: &str) -> Answer {
-    world.send(world.request(method, path).bearer_auth(key).json(&json!({}))).await
+const ROLES: [&str; 4] = ["manager", "producer", "operator", "viewer"];
+
+struct Route {
+    role: &'static str,
+    method: Method,
+    path: &'static str,
 }
 
-#[tokio::test]
-async fn another_tenants_webhook_is_as_if_it_did_not_exist() {
-    let world = World::new().await;
-    let (owner, other) = (world.tenant().await, world.tenant().await);
-    let id = owner.webhook("https://a.example/").await["id"].as_str().expect("an id").to_owned();
-    for (method, end, _) in OF_A_WEBHOOK {
-        let foreign = call(&world, method.clone(), &format!("/v1/webhooks/{id}{end}"), &other.key).await;
-        let missing = format!("/v1/webhooks/wh_00000000000000000000000000{end}");
-        let missing = call(&world, method.clone(), &missing, &other.key).await;
-        assert_eq!(foreign.problem(404), missing.problem(404));
-        assert_eq!(foreign.json()["detail"], missing.json()["detail"], "{method} {end}");
+impl Route {
+    /// Its path with this id, or with one that nothing has.
+    fn at(&self, id: Option<&str>) -> String {
+        let prefix = match self.path.split('/').nth(2) {
+            Some("tenants") => "ten",
+            Some("api-keys") => "key",
+            Some("webhooks") => "wh",
+            Some("events") => "evt",
+            _ => "dlv",
+        };
+        let missing = format!("{prefix}_01jq000000aaaaaaaaaaaaaaaa");
+        self.path.replace("{id}", id.unwrap_or(&missing)).replace("{name}", "standard")
     }
-    assert_eq!(other.get("/v1/webhooks").await.expect(200)["data"], json!([]));
+
+    /// A body that passes, so that nothing but the id is at fault.
+    fn body(&self) -> Option<Value> {
+        (self.method == Method::PATCH).then(|| json!({"description": "taken over"}))
+    }
 }
 
-#[tokio::test]
-async fn a_key_may_do_what_its_roles_say_and_read() {
-    let world = World::new().await;
-    let tenant = world.tenant().await;
-    let id = tenant.webhook("https://a.example/").await["id"].as_str().expect("an id").to_owned();
-    for role in ["producer", "operator", "viewer"] {
-        let key = world.key(&tenant.id, &[role]).await;
-        for (method, end, needed) in OF_A_WEBHOOK {
-            let answer = call(&world, method, &format!("/v1/webhooks/{id}{end}"), &key).await;
-            if needed == "viewer" {
-                answer.expect(200);
-            } else {
-                assert_eq!(answer.problem(403), "missing_role");
-                assert!(answer.text.contains("`manager`"), "{}", answer.text);
+fn routes() -> impl Iterator<Item = Route> {
+    ROUTES.lines().filter_map(|line| {
+        let [role, method, path] = line.split_ascii_whitespace().collect::<Vec<_>>()[..] else { return None };
+        Some(Route { role, method: method.parse().expect("a method"), path })
+    })
+}
+
+#[test]
+fn the_table_has_every_route() {
+    let router = include_str!("../src/api/router.rs");
+    let mut served = Vec::new();
+    for line in router.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        let (path, handlers) = line.split_once("\", ").expect("a path and its handlers");
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let called = |before: &str| handlers.contains(&format!("{before}{method}("));
+            if handlers.starts_with(&format!("{method}(")) || called(".") {
+                served.push(format!("{} {path}", method.to_uppercase()));
             }
         }
-        for path in ["/v1/tenants", "/v1/api-keys"] {
-            assert_eq!(call(&world, Method::GET, path, &key).await.problem(403), "missing_role");
+    }
+    let mut known: Vec<_> = routes().map(|route| format!("{} {}", route.method, route.path)).collect();
+    served.sort();
+    known.sort();
+    assert_eq!(served, known);
+}
+
+/// What a tenant has: a webhook, an event, and its delivery, which is dead.
+async fn furnish(owner: &Tenant<'_>, receiver: &Receiver) -> (String, String, String) {
+    receiver.always(Reply::Status(400));
+    let webhook = owner.webhook(&receiver.url).await["id"].as_str().expect("an id").to_owned();
+    let event = owner.event("document.uploaded", json!({})).await;
+    owner.world.drain().await;
+    let letters = owner.get("/v1/dead-letters").await.expect(200);
+    (webhook, event, letters["data"][0]["id"].as_str().expect("a dead letter").to_owned())
+}
+
+/// An answer without what differs each time.
+fn told(answer: &Answer) -> (u16, Value) {
+    let mut body = answer.json();
+    body.as_object_mut().expect("a problem").remove("request_id");
+    (answer.status, body)
+}
+
+#[tokio::test]
+async fn another_tenants_ids_are_not_there_on_any_route() {
+    let world = World::new().await;
+    let (owner, stranger) = (world.tenant_with("sandbox", "docintell").await, world.tenant().await);
+    let receiver = Receiver::start().await;
+    let (webhook, event, delivery) = furnish(&owner, &receiver).await;
+    let before = owner.get(&format!("/v1/webhooks/{webhook}")).await.expect(200);
+
+    for route in routes().filter(|route| route.path.contains("{id}") && route.role != "platform") {
+        let id = match route.path.split('/').nth(2) {
+            Some("webhooks") => &webhook,
+            Some("events") => &event,
+            _ => &delivery,
+        };
+        let (there, missing) = (route.at(Some(id)), route.at(None));
+        let method = || route.method.clone();
+        for body in [route.body(), None] {
+            let theirs = stranger.call(method(), &there, body.clone()).await;
+            let nobodys = stranger.call(method(), &missing, body.clone()).await;
+            assert_eq!(told(&theirs), told(&nobodys), "{} {there}", route.method);
+            if body == route.body() {
+                assert_eq!(theirs.problem(404), "not_found", "{} {there}", route.method);
+            }
+        }
+        let mut request = world.request(method(), &there).bearer_auth(PLATFORM_KEY);
+        request = request.header("tidings-tenant", &stranger.id);
+        let acting = world.send(route.body().into_iter().fold(request, |request, body| request.json(&body))).await;
+        assert_eq!(acting.problem(404), "not_found", "{} {there}", route.method);
+    }
+    for list in ["deliveries", "dead-letters"] {
+        let found = stranger.get(&format!("/v1/{list}?filter[webhook_id]={webhook}")).await.expect(200);
+        assert_eq!(found["data"], json!([]), "{list}");
+    }
+
+    assert_eq!(owner.get(&format!("/v1/webhooks/{webhook}")).await.expect(200), before);
+    assert_eq!(owner.get(&format!("/v1/deliveries/{delivery}")).await.expect(200)["state"], "dead");
+    world.drain().await;
+    assert_eq!(receiver.count(), 1, "nothing was sent for a stranger");
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_roles_say() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    for role in ROLES {
+        let key = world.key(&tenant.id, &[role]).await;
+        let holder = Tenant { key, ..tenant.clone() };
+        for route in routes() {
+            let answer = holder.call(route.method.clone(), &route.at(None), Some(json!({}))).await;
+            let at = format!("{role}: {} {}", route.method, route.path);
+            if ["none", "viewer", role].contains(&route.role) {
+                assert!(![401, 403].contains(&answer.status), "{at}: {}", answer.text);
+                continue;
+            }
+            assert_eq!(answer.problem(403), "missing_role", "{at}");
+            let detail = answer.json()["detail"].to_string();
+            assert!(detail.contains(route.role), "{at}: {detail} names the role");
         }
     }
+    assert_eq!((world.count("webhooks").await, world.count("events").await), (0, 0));
+}
+
+#[tokio::test]
+async fn without_a_valid_key_nothing_answers() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let call = |values: Vec<Vec<u8>>, route: &Route| {
+        let request = world.request(route.method.clone(), &route.at(None)).body("not even JSON");
+        let value = |bytes: Vec<u8>| HeaderValue::from_bytes(&bytes).expect("a header");
+        let request = values.into_iter().fold(request, |request, bytes| request.header(AUTHORIZATION, value(bytes)));
+        world.send(request)
+    };
+    for route in routes().filter(|route| route.role != "none") {
+        let answer = call(Vec::new(), &route).await;
+        assert_eq!(answer.problem(401), "unauthenticated", "{} {}", route.method, route.path);
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    }
+
+    let made = json!({"tenant_id": tenant.id, "roles": ["viewer"]});
+    let revoked = world.platform(Method::POST, "/v1/api-keys", Some(made)).await.expect(201);
+    let revoked_key = revoked["key"].as_str().expect("a key");
+    let events = Route { role: "viewer", method: Method::GET, path: "/v1/events" };
+    call(vec![format!("Bearer {revoked_key}").into()], &events).await.expect(200);
+    let gone = format!("/v1/api-keys/{}", revoked["id"].as_str().expect("an id"));
+    world.platform(Method::DELETE, &gone, None).await.expect(204);
+
+    let key = &tenant.key;
+    let (good, last) = (format!("Bearer {key}"), if key.ends_with('0') { "1" } else { "0" });
+    for (what, values) in [
+        ("empty", vec![Vec::new()]),
+        ("no key", vec![b"Bearer ".to_vec()]),
+        ("another scheme", vec![format!("Basic {key}").into()]),
+        ("no scheme", vec![key.clone().into()]),
+        ("one character off", vec![format!("Bearer {}{last}", &key[..key.len() - 1]).into()]),
+        ("one character short", vec![format!("Bearer {}", &key[..key.len() - 1]).into()]),
+        ("another case", vec![format!("Bearer {}", key.to_uppercase()).into()]),
+        ("revoked", vec![format!("Bearer {revoked_key}").into()]),
+        ("the same twice", vec![good.clone().into(), good.clone().into()]),
+        ("two", vec![good.clone().into(), b"Bearer x".to_vec()]),
+        ("10 KB", vec![format!("Bearer {}", "k".repeat(10_240)).into()]),
+        ("not ASCII", vec!["Bearer ключ".into()]),
+        ("not UTF-8", vec![b"Bearer \xff\xfe".to_vec()]),
+    ] {
+        let answer = call(values, &events).await;
+        assert_eq!(answer.problem(401), "unauthenticated", "{what}");
+        assert!(!answer.text.contains(&key[..20]), "{what}: no part of a key is told");
+    }
+    call(vec![good.into()], &events).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_platform_key_acts_for_the_tenant_it_names() {
     let world = World::new().await;
     let (tenant, other) = (world.tenant().await, world.tenant().await);
-    tenant.webhook("https://a.example/").await;
-    let list = async |key: &str, name: &str| {
-        world.send(world.request(Method::GET, "/v1/webhooks").bearer_auth(key).header("tidings-tenant", name)).await
+    let webhook = tenant.webhook("https://example.com/hook").await["id"].as_str().expect("an id").to_owned();
+    let acting = |key: &str, names: &[&str]| {
+        let request = world.request(Method::GET, &format!("/v1/webhooks/{webhook}")).bearer_auth(key);
+        world.send(names.iter().fold(request, |request, name| request.header("tidings-tenant", *name)))
     };
-    let platform = crate::support::world::PLATFORM_KEY;
-    assert_eq!(list(platform, &tenant.id).await.expect(200)["data"].as_array().map(Vec::len), Some(1));
-    assert_eq!(list(platform, "ten_00000000000000000000000000").await.problem(404), "not_found");
-    assert_eq!(list(platform, "acme").await.problem(400), "invalid_tenant_header");
-    assert_eq!(world.platform(Method::GET, "/v1/webhooks", None).await.problem(400), "invalid_tenant_header");
-    assert_eq!(list(&tenant.key, &other.id).await.problem(403), "other_tenant");
-    list(&tenant.key, &tenant.id).await.expect(200);
-}
-
-#[tokio::test]
-async fn without_a_valid_key_nothing_is_read() {
-    let world = World::new().await;
-    let tenant = world.tenant().await;
-    let off_by_one = format!("{}0", &tenant.key[..tenant.key.len() - 1]);
-    let long = "k".repeat(10_240);
-    for authorization in ["", "Bearer", "Basic abc", &format!("Bearer {off_by_one}x"), &format!("Bearer {long}")] {
-        let request = world.request(Method::POST, "/v1/webhooks").header("authorization", authorization);
-        let answer = world.send(request.body("not even JSON")).await;
-        assert_eq!(answer.problem(401), "unauthenticated");
-        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    assert_eq!(acting(PLATFORM_KEY, &[&tenant.id]).await.expect(200)["id"], webhook.as_str());
+    assert_eq!(acting(&tenant.key, &[&tenant.id]).await.expect(200)["id"], webhook.as_str());
+    assert_eq!(acting(&tenant.key, &[&other.id]).await.problem(403), "other_tenant");
+    assert_eq!(acting(PLATFORM_KEY, &["ten_01jq000000aaaaaaaaaaaaaaaa"]).await.problem(404), "not_found");
+    for wrong in [&[][..], &[""], &["Acme"], &[&webhook], &[&tenant.id, &tenant.id], &[&tenant.id.to_uppercase()]] {
+        assert_eq!(acting(PLATFORM_KEY, wrong).await.problem(400), "invalid_tenant_header", "{wrong:?}");
     }
-    let twice = world.request(Method::GET, "/v1/webhooks").bearer_auth(&tenant.key).bearer_auth(&tenant.key);
-    assert_eq!(world.send(twice).await.problem(401), "unauthenticated");
-    assert_eq!(world.send(world.request(Method::GET, "/v1/webhooks")).await.problem(401), "unauthenticated");
-}
 
-#[tokio::test]
-async fn a_revoked_key_is_refused_at_once() {
-    let world = World::new().await;
-    let tenant = world.tenant().await;
-    let made = json!({"tenant_id": tenant.id, "roles": ["viewer"]});
-    let made = world.platform(Method::POST, "/v1/api-keys", Some(made)).await.expect(201);
-    let key = made["key"].as_str().expect("a key");
-    assert!(key.starts_with("tk_sandbox_"), "{key}");
-    call(&world, Method::GET, "/v1/webhooks", key).await.expect(200);
-    let path = format!("/v1/api-keys/{}", made["id"].as_str().expect("an id"));
-    world.platform(Method::DELETE, &path, None).await.expect(204);
-    assert_eq!(call(&world, Method::GET, "/v1/webhooks", key).await.problem(401), "unauthenticated");
-    assert_eq!(world.platform(Method::DELETE, &path, None).await.problem(404), "not_found");
-    let filter = format!("/v1/api-keys?filter[tenant_id]={}", tenant.id);
-    let keys = world.platform(Method::GET, &filter, None).await.expect(200);
-    assert_eq!(keys["data"].as_array().map(Vec::len), Some(1));
-    assert!(!keys.to_string().contains("tk_sandbox_"), "a key is shown once");
-}
-
-#[tokio::test]
-async fn a_deleted_tenant_takes_its_keys_and_webhooks_along() {
-    let world = World::new().await;
-    world.run();
-    let tenant = world.tenant().await;
-    for _ in 0..2 {
-        tenant.webhook_with(json!({"url": "https://a.example/", "events": ["*"], "is_active": false})).await;
-    }
-    tenant.event("a", json!(1)).await;
-    let path = format!("/v1/tenants/{}", tenant.id);
-    world.platform(Method::DELETE, &path, None).await.expect(204);
-    assert_eq!(tenant.get("/v1/webhooks").await.problem(401), "unauthenticated");
-    assert_eq!(world.platform(Method::GET, &path, None).await.problem(404), "not_found");
-    assert_eq!((world.count("outbox").await, world.count("cancellations").await), (0, 2));
-    assert_eq!(world.count("webhook_secrets").await, 0);
-}
-
-#[tokio::test]
-async fn a_list_is_walked_page_by_page_and_filtered() {
-    let world = World::new().await;
-    let tenant = world.tenant().await;
-    let mut expected = Vec::new();
-    for event in ["a.b", "a.*", "c"] {
-        let made = tenant.webhook_with(json!({"url": "https://a.example/", "events": [event]})).await;
-        expected.insert(0, made["id"].clone());
-        // Ids made in the same millisecond have no order among them.
-        world.clock.advance(std::time::Duration::from_millis(1));
-    }
-    let ids = |list: &Value| -> Vec<Value> {
-        list["data"].as_array().into_iter().flatten().map(|one| one["id"].clone()).collect()
-    };
-    let first = tenant.get("/v1/webhooks?page[size]=2").await.expect(200);
-    let next = format!("/v1/webhooks?page[size]=2&page[after]={}", first["page"]["next"].as_str().expect("a cursor"));
-    let second = tenant.get(&next).await.expect(200);
-    assert_eq!([ids(&first), ids(&second)].concat(), expected);
-    assert_eq!(second["page"], json!({"size": 2, "next": null}));
-    assert_eq!(world.tenant().await.get(&next).await.problem(400), "invalid_query");
-
-    let filtered = tenant.get("/v1/webhooks?filter[event]=a.b&filter[is_active]=true").await.expect(200);
-    assert_eq!(ids(&filtered), expected[1..]);
-    assert_eq!(ids(&tenant.get("/v1/webhooks?filter[state]=inactive").await.expect(200)), Vec::<Value>::new());
-    for query in ["page[size]=0", "page[size]=101", "page[after]=x", "filter[state]=x", "filter[url]=x", "limit=1"] {
-        assert_eq!(tenant.get(&format!("/v1/webhooks?{query}")).await.problem(400), "invalid_query", "{query}");
-    }
-    assert_eq!(tenant.get("/v1/webhooks/wh_x").await.problem(400), "invalid_id");
+    world.platform(Method::DELETE, &format!("/v1/tenants/{}", tenant.id), None).await.expect(204);
+    assert_eq!(acting(PLATFORM_KEY, &[&tenant.id]).await.problem(404), "not_found", "gone with all it had");
+    assert_eq!(acting(&tenant.key, &[]).await.problem(401), "unauthenticated");
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
@@ -17,8 +17,11 @@ use crate::store::{Store, StoreError};
 const FLUSHERS: usize = 2;
 /// Events in one statement.
 const BATCH: usize = 500;
-/// Events that wait; more are answered "busy".
+/// Events that wait, and KiB of memory that they take; more are answered "busy".
 const QUEUE: usize = 8 * 1024;
+const MEMORY_KIB: u32 = 128 * 1024;
+/// Batches that are stored at once: the connections are for everybody.
+const BATCHES: usize = 2;
 
 /// Who takes accepted deliveries at once, without a query: this process's dispatcher.
 pub trait HandOffTarget: Send + Sync {
@@ -46,12 +49,16 @@ pub enum AcceptError {
 struct Waiting {
     event: NewEvent,
     answer: oneshot::Sender<Result<Accepted, AcceptError>>,
+    /// Its share of the memory that waiting events may take.
+    share: OwnedSemaphorePermit,
 }
 
 /// The way in for events. Clones share the queue; the flushers end when the last clone is gone.
 #[derive(Clone)]
 pub struct Acceptor {
     queue: mpsc::Sender<Waiting>,
+    memory: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
     desk: Desk,
 }
 
@@ -73,48 +80,80 @@ impl Acceptor {
         for _ in 0..FLUSHERS {
             tasks.spawn(flush(desk.clone(), Arc::clone(&waiting)));
         }
-        Self { queue, desk }
+        let memory = Arc::new(Semaphore::new(MEMORY_KIB as usize));
+        Self { queue, memory, batches: Arc::new(Semaphore::new(BATCHES)), desk }
     }
 
     /// Stores one event together with others that arrive at the same time; returns after the commit.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, AcceptError> {
+        let share = kibibytes(std::slice::from_ref(&event));
+        let share = Arc::clone(&self.memory).try_acquire_many_owned(share).map_err(|_| AcceptError::Busy)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { event, answer }).map_err(|_| AcceptError::Busy)?;
+        self.queue.try_send(Waiting { event, answer, share }).map_err(|_| AcceptError::Busy)?;
         answered.await.unwrap_or(Err(AcceptError::Busy))
     }
 
-    /// Stores all these events in a transaction of their own, or, if one's idempotency key conflicts, none.
+    /// Stores all these events in a transaction of their own, or, if one's idempotency key conflicts, none. It is carried to
+    /// its end even if nobody waits for the result any more.
     pub async fn accept_batch(&self, events: Vec<NewEvent>) -> Result<Vec<Accepted>, AcceptError> {
-        let Desk { store, clock, target } = &self.desk;
-        let offer = target.as_ref().and_then(|target| target.offer());
-        let stored = store.accept_all_or_nothing(&events, clock.now(), offer.as_ref()).await;
-        let stored = stored.inspect_err(|_| self.desk.doubt(offer.as_ref()));
-        let (accepted, claimed) = stored.map_err(|error| AcceptError::Store(Arc::new(error)))?;
-        self.desk.hand_over(claimed);
-        Ok(accepted)
+        let share = kibibytes(&events);
+        let share = Arc::clone(&self.memory).try_acquire_many_owned(share).map_err(|_| AcceptError::Busy)?;
+        let turn = Arc::clone(&self.batches).acquire_owned().await.map_err(|_| AcceptError::Busy)?;
+        let desk = self.desk.clone();
+        let stored = tokio::spawn(async move {
+            let (_share, _turn) = (share, turn);
+            let offer = Offer::from(desk.target.as_ref());
+            let stored = desk.store.accept_all_or_nothing(&events, desk.clock.now(), offer.terms()).await;
+            let (accepted, claimed) = stored.map_err(|error| AcceptError::Store(Arc::new(error)))?;
+            offer.take(claimed);
+            Ok(accepted)
+        });
+        stored.await.unwrap_or(Err(AcceptError::Busy))
     }
 }
 
 impl Desk {
     async fn store(&self, events: &[NewEvent]) -> Result<Vec<Accepted>, StoreError> {
-        let offer = self.target.as_ref().and_then(|target| target.offer());
-        let stored = self.store.accept(events, self.clock.now(), offer.as_ref()).await;
-        let (accepted, claimed) = stored.inspect_err(|_| self.doubt(offer.as_ref()))?;
-        self.hand_over(claimed);
+        let offer = Offer::from(self.target.as_ref());
+        let (accepted, claimed) = self.store.accept(events, self.clock.now(), offer.terms()).await?;
+        offer.take(claimed);
         Ok(accepted)
     }
+}
 
-    fn doubt(&self, offer: Option<&HandOff>) {
-        if let (Some(target), Some(_)) = (&self.target, offer) {
-            target.doubt();
-        }
+/// A target's offer while a statement is under way. Unless its deliveries are taken, the target is told to doubt it.
+struct Offer<'a>(Option<(&'a Arc<dyn HandOffTarget>, HandOff)>);
+
+impl<'a> Offer<'a> {
+    fn from(target: Option<&'a Arc<dyn HandOffTarget>>) -> Self {
+        Self(target.and_then(|target| Some((target, target.offer()?))))
     }
 
-    fn hand_over(&self, claimed: Vec<Claimed>) {
-        if let (Some(target), false) = (&self.target, claimed.is_empty()) {
+    fn terms(&self) -> Option<&HandOff> {
+        self.0.as_ref().map(|(_, terms)| terms)
+    }
+
+    fn take(mut self, claimed: Vec<Claimed>) {
+        if let Some((target, _terms)) = self.0.take()
+            && !claimed.is_empty()
+        {
             target.take(claimed);
         }
     }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        if let Some((target, _)) = &self.0 {
+            target.doubt();
+        }
+    }
+}
+
+/// What events take of the memory for waiting ones, overhead included.
+fn kibibytes(events: &[NewEvent]) -> u32 {
+    let bytes: usize = events.iter().map(|new| new.event.data.len() + 1_024).sum();
+    u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX).min(MEMORY_KIB)
 }
 
 async fn flush(desk: Desk, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
@@ -123,14 +162,17 @@ async fn flush(desk: Desk, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
         if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        let (events, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.event, one.answer)).unzip();
+        let (events, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|one| (one.event, (one.answer, one.share))).unzip();
         let results = match desk.store(&events).await {
             Ok(accepted) => accepted.into_iter().map(Ok).collect(),
-            Err(error) if error.is_passing() || events.len() == 1 => refuse_all(error, events.len()),
-            // One event must not fail its neighbours.
+            Err(error) if events.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
+                refuse_all(error, events.len())
+            }
+            // One event must not fail its neighbours, nor wait for another's key with all of them behind it.
             Err(_) => one_by_one(&desk, &events).await,
         };
-        for (answer, result) in answers.into_iter().zip(results) {
+        for ((answer, _), result) in answers.into_iter().zip(results) {
             // A producer that hung up meanwhile does not want to know.
             let _ = answer.send(result);
         }

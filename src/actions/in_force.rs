@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Context;
-use crate::domain::ids::WebhookId;
+use crate::domain::ids::{TenantId, WebhookId};
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
@@ -15,14 +15,12 @@ const LONGEST: Duration = Duration::from_millis(1_500);
 
 /// Returns when no dispatcher sends under what these webhooks were before their last change: each that is alive has said that
 /// it took the change over, or its view has run out. Call it after the commit and before the answer.
-pub(super) async fn in_force(context: &Context, webhooks: &[WebhookId]) {
+pub(super) async fn in_force(context: &Context, tenant_id: TenantId, webhooks: &[WebhookId]) {
     let deadline = Instant::now() + LONGEST;
-    for &id in webhooks {
-        // Where the database cannot say, the time decides.
-        while Instant::now() < deadline
-            && !context.store.change_in_force(id, context.clock.now()).await.unwrap_or(false)
-        {
-            sleep(POLL).await;
-        }
+    // Where the database cannot say, the time decides.
+    while Instant::now() < deadline
+        && !context.store.change_in_force(tenant_id, webhooks, context.clock.now()).await.unwrap_or(false)
+    {
+        sleep(POLL).await;
     }
 }

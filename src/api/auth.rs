@@ -131,7 +131,7 @@ fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
 
 fn check_role(principal: &Principal, role: Role) -> Result<(), Problem> {
     match principal {
-        Principal::Tenant { roles, .. } if role != Role::Viewer && !roles.contains(&role) => {
+        Principal::Tenant { roles, .. } if !roles.iter().any(|own| own.includes(role)) => {
             let detail = format!("this takes a key with the role `{}`", role.as_str());
             Err(Problem::new(kinds::MISSING_ROLE, detail))
         }

@@ -1,7 +1,7 @@
 //! Chores: what some dispatcher has to do now and then.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -10,26 +10,27 @@ use crate::store::{Store, StoreError};
 
 /// How often dispatchers that stopped renewing are looked for.
 const WATCH: Duration = Duration::from_secs(1);
-/// How often deliveries are looked for that name a holder nobody knows, or a webhook that was deleted while they came in.
+/// How often deliveries are looked for that name a holder nobody knows.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How often partitions are made ahead and old idempotency keys are dropped.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// When each chore was last done.
+/// When each chore was last done, by how long the clock had been running.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
-    watched: Mutex<Option<Instant>>,
-    swept: Mutex<Option<Instant>>,
-    kept_house: Mutex<Option<Instant>>,
+    watched: Mutex<Option<Duration>>,
+    swept: Mutex<Option<Duration>>,
+    kept_house: Mutex<Option<Duration>>,
 }
 
 impl Chores {
     /// Does what is due.
     pub(super) async fn tick(&self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
-        let sweep = is_due(&self.swept, SWEEP);
-        if sweep || (is_due(&self.watched, WATCH) && store.any_lapsed(clock.now()).await?) {
+        let running_for = clock.running_for();
+        let sweep = is_due(&self.swept, SWEEP, running_for);
+        if sweep || (is_due(&self.watched, WATCH, running_for) && store.any_lapsed(clock.now()).await?) {
             let freed = store.rescue(clock.now(), GRACE).await?;
             if freed > 0 {
                 warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
@@ -38,18 +39,25 @@ impl Chores {
         if sweep {
             store.cancel_orphans(clock.now()).await?;
         }
-        if is_due(&self.kept_house, HOUSEKEEPING) {
-            store.keep_house(clock.now()).await?;
+        if is_due(&self.kept_house, HOUSEKEEPING, running_for) {
+            keep_house(store, clock).await;
         }
         Ok(())
     }
 }
 
-fn is_due(last: &Mutex<Option<Instant>>, every: Duration) -> bool {
+/// Whatever hinders it now does not hinder the next hour's: partitions are made days ahead.
+async fn keep_house(store: &Store, clock: &Clock) {
+    if let Err(error) = store.keep_house(clock.now()).await {
+        warn!(error = &error as &dyn std::error::Error, "housekeeping is put off");
+    }
+}
+
+fn is_due(last: &Mutex<Option<Duration>>, every: Duration, running_for: Duration) -> bool {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let due = last.is_none_or(|last| last.elapsed() >= every);
+    let due = last.is_none_or(|last| running_for.saturating_sub(last) >= every);
     if due {
-        *last = Some(Instant::now());
+        *last = Some(running_for);
     }
     due
 }

@@ -51,6 +51,13 @@ impl Directory {
         self.known().seen_at.is_some_and(|at| at.elapsed() < VALIDITY)
     }
 
+    /// Drops everything: nobody waited for this process while its lease was over.
+    pub(super) fn forget(&self) {
+        let mut known = self.known();
+        known.destinations.clear();
+        known.drops += 1;
+    }
+
     /// Drops what changed since the last look, sets the clock, and tells the database that the changes are in force here.
     pub(super) async fn refresh(&self, process: Vec<DispatcherId>) -> Result<(), StoreError> {
         let store = &self.context.store;

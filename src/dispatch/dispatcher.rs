@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tracing::warn;
 use super::Config;
 use super::chores::Chores;
 use super::directory::Directory;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Pace};
 use super::lease::Lease;
 use super::settler::Settler;
 use crate::actions::Context;
@@ -22,24 +22,23 @@ use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
 use crate::store::StoreError;
 use crate::store::accept::HandOff;
-use crate::store::claim::{DueLane, LaneQuota};
 
-/// Deliveries claimed in one statement.
-const CLAIM: usize = 1_000;
-/// Deliveries that wait in memory; with more, accepted ones are left in the database.
-const MOST_QUEUED: usize = 16 * 1024;
+/// However many lanes run low, the database is not asked more often than this.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
 
 /// Delivers what is due, as long as it is told to.
 pub struct Dispatcher {
     pub(super) context: Context,
     pub(super) config: Config,
-    pub(super) lease: Lease,
+    pub(super) lease: Arc<Lease>,
     pub(super) directory: Directory,
     pub(super) settler: Settler,
     pub(super) chores: Chores,
     lanes: Mutex<Lanes>,
     /// Claimed deliveries that cannot be sent now, to be released by the next tick.
     returned: Mutex<Vec<Claimed>>,
+    /// Webhooks whose deliveries could not be prepared, and until when none is claimed.
+    pub(super) resting: Mutex<HashMap<WebhookId, Instant>>,
     /// A lane runs low while more of it is in the database.
     low: Notify,
     /// A worker left or a tick put something right: time to see whether all is quiet.
@@ -52,8 +51,8 @@ impl Dispatcher {
     /// Enlists this process with the database. Nothing is sent before the first [`Dispatcher::tick`].
     pub async fn start(context: Context, config: Config) -> Result<Arc<Self>, StoreError> {
         let tasks = TaskTracker::new();
-        let lease = Lease::obtain(&context.store, &context.clock, config.lease()).await?;
-        let settler = Settler::start(&context.store, &context.clock, &tasks);
+        let lease = Arc::new(Lease::obtain(&context.store, &context.clock, config.lease()).await?);
+        let settler = Settler::start(&context.store, &context.clock, &lease, &tasks);
         Ok(Arc::new(Self {
             lease,
             directory: Directory::new(context.clone()),
@@ -61,6 +60,7 @@ impl Dispatcher {
             chores: Chores::default(),
             lanes: Mutex::new(Lanes::new(usize::try_from(config.max_in_flight).unwrap_or(usize::MAX))),
             returned: Mutex::default(),
+            resting: Mutex::default(),
             low: Notify::new(),
             changed: Notify::new(),
             closing: AtomicBool::new(false),
@@ -84,7 +84,7 @@ impl Dispatcher {
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.low.notified() => {}
+                () = self.low.notified() => tokio::time::sleep(LEAST_PAUSE).await,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -94,8 +94,11 @@ impl Dispatcher {
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
-        if self.lease.keep(store, clock).await? {
-            drop(self.lanes().withdraw_all());
+        if self.lease.keep(store).await? {
+            // Nobody waited for this process while its lease was over.
+            self.directory.forget();
+            let waiting = self.lanes().withdraw_all();
+            self.returned().extend(waiting);
         }
         self.directory.refresh(self.lease.ids()).await?;
         self.release_returned().await?;
@@ -140,89 +143,21 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn claim_due(self: &Arc<Self>) -> Result<(), StoreError> {
-        let Context { store, clock, .. } = &self.context;
-        let Some(holder) = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed)) else { return Ok(()) };
-        let due = store.due_lanes(clock.now()).await?;
-        let quotas = self.within_rates(self.quotas(&due)).await?;
-        if quotas.is_empty() {
-            return Ok(());
-        }
-        let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
-        let mut counts = HashMap::new();
-        for one in &claimed {
-            *counts.entry(one.webhook_id).or_insert(0) += 1;
-        }
-        self.enqueue(claimed);
-        let unused: Vec<_> = quotas
-            .into_iter()
-            .map(|LaneQuota { lane, quota }| LaneQuota {
-                lane,
-                quota: quota - counts.get(&lane.webhook_id).copied().unwrap_or(0),
-            })
-            .collect();
-        self.note_backlogs(&unused);
-        self.return_passes(unused).await
-    }
-
-    /// Cuts the quotas of webhooks with a rate limit down to what that has room for.
-    async fn within_rates(&self, quotas: Vec<LaneQuota>) -> Result<Vec<LaneQuota>, StoreError> {
-        let (limited, mut free): (Vec<_>, Vec<_>) =
-            quotas.into_iter().partition(|quota| quota.lane.rate_limit.is_some());
-        if limited.is_empty() {
-            return Ok(free);
-        }
-        let passed = self.context.store.pass_gates(&limited, self.context.clock.now()).await?;
-        let cut =
-            |LaneQuota { lane, .. }| LaneQuota { lane, quota: passed.get(&lane.webhook_id).copied().unwrap_or(0) };
-        free.extend(limited.into_iter().map(cut).filter(|quota| quota.quota > 0));
-        Ok(free)
-    }
-
-    async fn return_passes(&self, mut unused: Vec<LaneQuota>) -> Result<(), StoreError> {
-        unused.retain(|quota| quota.lane.rate_limit.is_some() && quota.quota > 0);
-        if unused.is_empty() { Ok(()) } else { self.context.store.return_passes(&unused).await }
-    }
-
-    /// A lane whose quota was used up has more in the database.
-    fn note_backlogs(&self, unused: &[LaneQuota]) {
-        let mut lanes = self.lanes();
-        for LaneQuota { lane, quota } in unused {
-            lanes.note_backlog(lane.webhook_id, *quota == 0 && lane.rate_limit.is_none());
-        }
-    }
-
-    /// Shares one claim out among the lanes that are due and have room, beginning anywhere.
-    fn quotas(&self, due: &[DueLane]) -> Vec<LaneQuota> {
-        let lanes = self.lanes();
-        let free = MOST_QUEUED.saturating_sub(lanes.queued()).min(CLAIM);
-        let start = rand::random_range(0..due.len().max(1));
-        let (before, after) = due.split_at(start);
-        let roomy: Vec<_> = after
-            .iter()
-            .chain(before)
-            .map(|lane| (*lane, lanes.room(lane.webhook_id)))
-            .filter(|(_, room)| *room > 0)
-            .take(free)
-            .collect();
-        let share = (free / roomy.len().max(1)).max(1);
-        let quota = |(lane, room): (DueLane, usize)| LaneQuota {
-            lane,
-            quota: u16::try_from(room.min(share)).unwrap_or(u16::MAX),
-        };
-        roomy.into_iter().map(quota).collect()
-    }
-
-    fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
-        let hired = {
+    /// Queues what was claimed, as far as there is room; the rest goes back.
+    pub(super) fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
+        let (hired, rest) = {
             let mut lanes = self.lanes();
             let wanted = claimed.len();
-            for one in claimed {
+            let mut claimed = claimed.into_iter();
+            while lanes.has_room()
+                && let Some(one) = claimed.next()
+            {
                 lanes.push(one);
             }
-            lanes.hire(wanted)
+            (lanes.hire(wanted), claimed)
         };
         self.employ(hired);
+        self.returned().extend(rest);
     }
 
     fn employ(self: &Arc<Self>, workers: usize) {
@@ -234,11 +169,8 @@ impl Dispatcher {
     /// A worker: one delivery after another, until none may be started.
     async fn work(self: Arc<Self>) {
         while let Some(claimed) = self.next() {
-            let webhook_id = claimed.webhook_id;
-            let pace = self.deliver(claimed).await;
-            if self.lanes().done(webhook_id, pace) {
-                self.low.notify_one();
-            }
+            let mut turn = Turn { dispatcher: &self, webhook_id: claimed.webhook_id, pace: None };
+            turn.pace = Some(self.deliver(claimed).await);
         }
         self.changed.notify_waiters();
     }
@@ -276,7 +208,7 @@ impl Dispatcher {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn returned(&self) -> MutexGuard<'_, Vec<Claimed>> {
+    pub(super) fn returned(&self) -> MutexGuard<'_, Vec<Claimed>> {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -286,7 +218,7 @@ impl HandOffTarget for Arc<Dispatcher> {
     fn offer(&self) -> Option<HandOff> {
         let holder = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed))?;
         let lanes = self.lanes();
-        (lanes.queued() < MOST_QUEUED).then(|| HandOff { holder, crowded: lanes.crowded() })
+        lanes.has_room().then(|| HandOff { holder, crowded: lanes.crowded() })
     }
 
     fn take(&self, claimed: Vec<Claimed>) {
@@ -295,5 +227,32 @@ impl HandOffTarget for Arc<Dispatcher> {
 
     fn doubt(&self) {
         self.lease.doubt();
+    }
+}
+
+/// A worker's turn in a lane, which ends however the worker does.
+struct Turn<'a> {
+    dispatcher: &'a Arc<Dispatcher>,
+    webhook_id: WebhookId,
+    /// `None` while the delivery is on its way.
+    pace: Option<Pace>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Self { dispatcher, webhook_id, pace } = self;
+        if pace.is_none() {
+            // A defect ended the worker, and with it all that was known of the delivery.
+            dispatcher.lease.doubt();
+        }
+        let mut lanes = dispatcher.lanes();
+        let is_low = lanes.done(*webhook_id, pace.unwrap_or(Pace::Restart));
+        if pace.is_none() {
+            lanes.dismiss();
+        }
+        drop(lanes);
+        if is_low {
+            dispatcher.low.notify_one();
+        }
     }
 }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::destination::Destination;
 use super::dispatcher::Dispatcher;
 use super::lanes::Pace;
-use crate::actions::ActionError;
+use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::DeadReason;
@@ -22,19 +22,21 @@ use crate::store::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
 const STALE_PAUSE: Duration = Duration::from_millis(10);
+/// Between two tries to record what a receiver said about its webhook.
+const EFFECT_PAUSE: Duration = Duration::from_millis(200);
 
 impl Dispatcher {
     /// Takes a claimed delivery to its receiver and hands in what came of it. The pace says how its lane goes on.
     pub(super) async fn deliver(self: &Arc<Self>, claimed: Claimed) -> Pace {
-        while !self.directory.is_fresh() && self.lease.covers(&claimed.holder) {
-            tokio::time::sleep(STALE_PAUSE).await;
-        }
         match self.journey(&claimed).await {
             Ok(Some(Ended { attempt, decision, detail })) => {
                 let pace = pace_after(attempt.as_ref(), decision);
                 log(&claimed, attempt.as_ref(), decision);
-                let Decision { verdict, webhook: effect } = decision;
-                self.settler.hand_in(Settlement { claimed, attempt, verdict, effect, detail }).await;
+                if let (Some(effect), Some(attempt)) = (decision.webhook, &attempt) {
+                    self.take_effect(&claimed, attempt.webhook_revision, effect).await;
+                }
+                let verdict = decision.verdict;
+                self.settler.hand_in(Settlement { claimed, attempt, verdict, detail }).await;
                 pace
             }
             Ok(None) => {
@@ -42,6 +44,7 @@ impl Dispatcher {
                 Pace::Same
             }
             Err(error) => {
+                self.rest(claimed.webhook_id, &error);
                 let error = &error as &dyn std::error::Error;
                 warn!(error, delivery.id = %claimed.delivery_id, webhook.id = %claimed.webhook_id, "delivery.postponed");
                 self.give_back(claimed);
@@ -52,16 +55,14 @@ impl Dispatcher {
 
     /// `None` means that the webhook takes nothing now, or that the lease ran out.
     async fn journey(self: &Arc<Self>, claimed: &Claimed) -> Result<Option<Ended>, ActionError> {
-        let Some(destination) = self.directory.destination(claimed.tenant_id, claimed.webhook_id).await? else {
-            return Ok(None);
-        };
+        let profile = self.directory.profile(claimed.dialect).await?;
+        // From here on nothing waits until the request is under way: what is true of the webhook and the lease now is true then.
+        let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
-        // The lease first: without it, nothing of this delivery is ours to decide.
-        if !self.lease.covers(&claimed.holder) || !destination.takes(now) {
+        if !destination.takes(now) {
             return Ok(None);
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);
-        let profile = self.directory.profile(claimed.dialect).await?;
         let policy = destination.retry(&profile);
         if claimed.scheduled_attempt() > policy.max_attempts() {
             // The last attempt was claimed by a process that died before it could say what came of it.
@@ -78,6 +79,35 @@ impl Dispatcher {
         };
         let outcome = self.send(claimed, &destination, &profile, body, now).await?;
         Ok(Some(self.judge(claimed, destination.revision, &policy, outcome, now)))
+    }
+
+    /// The destination as a recent look at the database has it; `None` where it is gone, or the lease is.
+    async fn present_destination(&self, claimed: &Claimed) -> Result<Option<Arc<Destination>>, ActionError> {
+        loop {
+            let destination = self.directory.destination(claimed.tenant_id, claimed.webhook_id).await?;
+            if !self.lease.covers(&claimed.holder) {
+                return Ok(None);
+            }
+            if self.directory.is_fresh() {
+                return Ok(destination);
+            }
+            tokio::time::sleep(STALE_PAUSE).await;
+        }
+    }
+
+    /// Makes what the receiver said about its webhook known to everybody before its result is; tries while the lease lasts.
+    async fn take_effect(&self, claimed: &Claimed, revision: i32, effect: WebhookEffect) {
+        let Context { store, clock, .. } = &self.context;
+        while self.lease.covers(&claimed.holder) {
+            let told = store.affect_webhook(claimed.tenant_id, claimed.webhook_id, revision, effect, clock.now()).await;
+            match told {
+                Ok(()) => return,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, webhook.id = %claimed.webhook_id, ?effect, "a webhook's new state waits for the database");
+                }
+            }
+            tokio::time::sleep(EFFECT_PAUSE).await;
+        }
     }
 
     async fn send(

@@ -14,6 +14,9 @@ use crate::domain::lease::Claimed;
 const CROWDED: usize = 2_048;
 /// A lane that left something in the database asks for more when this little waits.
 const LOW: usize = 64;
+/// Deliveries that wait in all lanes, and bytes of their data; what is accepted beyond that is left in the database.
+const MOST_QUEUED: usize = 16 * 1024;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// A lane may use this part of the free capacity.
 const SHARE: usize = 8;
 
@@ -40,6 +43,7 @@ pub(super) struct Lanes {
     capacity: usize,
     in_flight: usize,
     queued: usize,
+    bytes: usize,
     /// Workers that were hired and have not left; at most `capacity`.
     workers: usize,
 }
@@ -91,6 +95,7 @@ impl Lanes {
             capacity,
             in_flight: 0,
             queued: 0,
+            bytes: 0,
             workers: 0,
         }
     }
@@ -98,6 +103,7 @@ impl Lanes {
     /// Queues a claimed delivery in its lane.
     pub(super) fn push(&mut self, claimed: Claimed) {
         let id = claimed.webhook_id;
+        self.bytes += claimed.event.data.len();
         let lane = self.by_webhook.entry(id).or_insert_with(Lane::new);
         lane.queue.push_back(claimed);
         self.queued += 1;
@@ -131,6 +137,7 @@ impl Lanes {
             lane.in_flight += 1;
             self.in_flight += 1;
             self.queued -= 1;
+            self.bytes -= claimed.as_ref().map_or(0, |claimed| claimed.event.data.len());
             if lane.queue.len() < CROWDED / 2 {
                 self.crowded.remove(&id);
             }
@@ -198,6 +205,7 @@ impl Lanes {
         let Some(lane) = self.by_webhook.get_mut(&id) else { return Vec::new() };
         self.crowded.remove(&id);
         self.queued -= lane.queue.len();
+        self.bytes -= lane.queue.iter().map(|claimed| claimed.event.data.len()).sum::<usize>();
         std::mem::take(&mut lane.queue).into()
     }
 
@@ -212,7 +220,26 @@ impl Lanes {
         self.crowded.iter().copied().collect()
     }
 
+    /// Whether more may wait.
+    pub(super) const fn has_room(&self) -> bool {
+        self.queued < MOST_QUEUED && self.bytes < MOST_BYTES
+    }
+
+    /// Takes no lane to have more in the database until that is found again.
+    pub(super) fn forget_backlogs(&mut self) {
+        self.by_webhook.retain(|_, lane| {
+            lane.backlog = false;
+            !lane.is_forgettable()
+        });
+    }
+
+    /// Strikes off a worker that will not call [`Lanes::next`] any more.
+    pub(super) const fn dismiss(&mut self) {
+        self.workers -= 1;
+    }
+
     /// Deliveries that wait in all lanes.
+    #[cfg(test)]
     pub(super) const fn queued(&self) -> usize {
         self.queued
     }

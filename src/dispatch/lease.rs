@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -15,10 +15,11 @@ use crate::domain::clock::Clock;
 use crate::domain::lease::{DispatcherId, Holder};
 use crate::store::{Store, StoreError};
 
-/// The lease as this process knows it: measured on its monotonic clock from before the database was asked, so it never
-/// believes to hold one for longer than the database does.
+/// The lease as this process knows it: measured by how long the clock has been running, from before the database was asked,
+/// so it never believes to hold one for longer than the database does.
 #[derive(Debug)]
 pub(super) struct Lease {
+    clock: Clock,
     length: Duration,
     /// The number to claim under comes last; the others are on their way out.
     numbers: Mutex<Vec<Number>>,
@@ -28,14 +29,14 @@ pub(super) struct Lease {
 #[derive(Debug, Clone)]
 struct Number {
     holder: Holder,
-    since: Instant,
+    since: Duration,
 }
 
 impl Lease {
     /// Enlists the process.
     pub(super) async fn obtain(store: &Store, clock: &Clock, length: Duration) -> Result<Self, StoreError> {
         let number = enlist(store, clock, length).await?;
-        Ok(Self { length, numbers: Mutex::new(vec![number]), in_doubt: AtomicBool::new(false) })
+        Ok(Self { clock: clock.clone(), length, numbers: Mutex::new(vec![number]), in_doubt: AtomicBool::new(false) })
     }
 
     /// What to claim under; `None` once the lease may have run out.
@@ -60,15 +61,20 @@ impl Lease {
 
     /// Renews the lease when a third of it is over, and settles doubts. `true` means that it had run out: what was held is lost to
     /// others, and the process goes on under a new number.
-    pub(super) async fn keep(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+    pub(super) async fn keep(&self, store: &Store) -> Result<bool, StoreError> {
         if self.in_doubt.load(Ordering::Relaxed) {
-            let fresh = enlist(store, clock, self.length).await?;
+            let fresh = enlist(store, &self.clock, self.length).await?;
             self.numbers().push(fresh);
             self.in_doubt.store(false, Ordering::Relaxed);
             info!("a claim failed halfway: going on under a new number");
         }
         self.retire(store).await?;
-        self.renew(store, clock).await
+        self.renew(store).await
+    }
+
+    /// Whether nothing in this process was claimed under any of its numbers.
+    pub(super) fn is_idle(&self) -> bool {
+        self.numbers().iter().all(|number| number.holder.is_last())
     }
 
     /// Gives up every number: what is not settled is free for others at once.
@@ -83,7 +89,7 @@ impl Lease {
     async fn retire(&self, store: &Store) -> Result<(), StoreError> {
         let idle: Vec<_> = {
             let numbers = self.numbers();
-            let old = numbers.len() - 1;
+            let old = numbers.len().saturating_sub(1);
             numbers.iter().take(old).filter(|number| number.holder.is_last()).map(|number| number.holder.id()).collect()
         };
         for id in idle {
@@ -93,16 +99,16 @@ impl Lease {
         Ok(())
     }
 
-    async fn renew(&self, store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+    async fn renew(&self, store: &Store) -> Result<bool, StoreError> {
         let due: Vec<_> = {
             let numbers = self.numbers();
-            let due = numbers.iter().filter(|number| number.since.elapsed() >= self.length / 3);
+            let due = numbers.iter().filter(|number| self.age(number) >= self.length / 3);
             due.map(|number| number.holder.id()).collect()
         };
         let mut ran_out = false;
         for id in due {
-            let since = Instant::now();
-            let renewed = store.renew(id, clock.now(), self.length).await?;
+            let since = self.clock.running_for();
+            let renewed = store.renew(id, self.clock.now(), self.length).await?;
             let mut numbers = self.numbers();
             if renewed {
                 numbers.iter_mut().filter(|number| number.holder.id() == id).for_each(|number| number.since = since);
@@ -112,8 +118,8 @@ impl Lease {
                 numbers.retain(|number| number.holder.id() != id);
             }
         }
-        if self.numbers().is_empty() {
-            let fresh = enlist(store, clock, self.length).await?;
+        if ran_out || self.numbers().is_empty() {
+            let fresh = enlist(store, &self.clock, self.length).await?;
             self.numbers().push(fresh);
         }
         Ok(ran_out)
@@ -121,7 +127,11 @@ impl Lease {
 
     /// The last sixth of a lease is not used to begin anything.
     fn is_good(&self, number: &Number) -> bool {
-        number.since.elapsed() < self.length.mul_f32(5.0 / 6.0)
+        self.age(number) < self.length.mul_f32(5.0 / 6.0)
+    }
+
+    fn age(&self, number: &Number) -> Duration {
+        self.clock.running_for().saturating_sub(number.since)
     }
 
     fn numbers(&self) -> MutexGuard<'_, Vec<Number>> {
@@ -130,7 +140,7 @@ impl Lease {
 }
 
 async fn enlist(store: &Store, clock: &Clock, length: Duration) -> Result<Number, StoreError> {
-    let since = Instant::now();
+    let since = clock.running_for();
     let id = store.enlist(clock.now(), length).await?;
     Ok(Number { holder: Holder::new(id), since })
 }

@@ -19,6 +19,7 @@
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
 mod chores;
+mod claiming;
 mod config;
 mod destination;
 mod directory;

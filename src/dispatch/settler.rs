@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
+use super::lease::Lease;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
 use crate::store::Store;
@@ -40,12 +41,13 @@ struct Open {
 
 impl Settler {
     /// Starts recording on `tasks`; ends when every clone is gone and all is recorded.
-    pub(super) fn start(store: &Store, clock: &Clock, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(store: &Store, clock: &Clock, lease: &Arc<Lease>, tasks: &TaskTracker) -> Self {
         let (queue, results) = mpsc::channel(QUEUE);
         let results = Arc::new(Mutex::new(results));
         let open = Arc::new(Open::default());
         for _ in 0..WORKERS {
-            tasks.spawn(record(store.clone(), clock.clone(), Arc::clone(&results), Arc::clone(&open)));
+            let desk = Desk { store: store.clone(), clock: clock.clone(), lease: Arc::clone(lease) };
+            tasks.spawn(record(desk, Arc::clone(&results), Arc::clone(&open)));
         }
         Self { queue, open }
     }
@@ -78,46 +80,58 @@ impl Open {
     }
 }
 
-async fn record(store: Store, clock: Clock, results: Arc<Mutex<mpsc::Receiver<Settlement>>>, open: Arc<Open>) {
+/// What a recorder works with.
+struct Desk {
+    store: Store,
+    clock: Clock,
+    lease: Arc<Lease>,
+}
+
+async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Settlement>>>, open: Arc<Open>) {
     loop {
         let mut batch = Vec::with_capacity(64);
         if results.lock().await.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
         let count = batch.len();
-        settle(&store, &clock, batch).await;
+        desk.settle(batch).await;
         open.finish(count);
     }
 }
 
-/// Records a batch; while the database is away, tries until it is back. A result whose lease ran out meanwhile is dropped by
-/// the statement itself.
-async fn settle(store: &Store, clock: &Clock, mut batch: Vec<Settlement>) {
-    for settlement in &mut batch {
-        take_effect(store, clock, settlement).await;
-    }
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let failure = match store.settle(&batch, clock.now()).await {
-            Ok(settled) => return warn_of_lost(&batch, &settled),
-            Err(failure) => failure,
-        };
-        if failure.is_passing() {
-            warn!(error = &failure as &dyn std::error::Error, results = batch.len(), "results wait for the database");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        } else if let [settlement] = &mut batch[..] {
-            error!(error = &failure as &dyn std::error::Error, delivery.id = %settlement.claimed.delivery_id, "a result cannot be recorded");
-            // What the receiver answered is all that can be odd about it.
-            if !forget_answer(settlement) {
+impl Desk {
+    /// Records a batch; while the database is away, tries until it is back. A result whose lease ran out meanwhile is dropped by
+    /// the statement itself.
+    async fn settle(&self, mut batch: Vec<Settlement>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match self.store.settle(&batch, self.clock.now()).await {
+                Ok(settled) => return warn_of_lost(&batch, &settled),
+                Err(failure) => failure,
+            };
+            if failure.is_passing() {
+                warn!(
+                    error = &failure as &dyn std::error::Error,
+                    results = batch.len(),
+                    "results wait for the database"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else if let [settlement] = &mut batch[..] {
+                error!(error = &failure as &dyn std::error::Error, delivery.id = %settlement.claimed.delivery_id, "a result cannot be recorded");
+                // What the receiver answered is all that can be odd about it.
+                if !forget_answer(settlement) {
+                    // It is still leased, and nobody here knows of it any more.
+                    self.lease.doubt();
+                    return;
+                }
+            } else {
+                // One result must not hold up its neighbours.
+                for one in batch {
+                    Box::pin(self.settle(vec![one])).await;
+                }
                 return;
             }
-        } else {
-            // One result must not hold up its neighbours.
-            for one in batch {
-                Box::pin(settle(store, clock, vec![one])).await;
-            }
-            return;
         }
     }
 }
@@ -137,12 +151,4 @@ fn forget_answer(settlement: &mut Settlement) -> bool {
     answer.headers.clear();
     answer.body.clear();
     had_text
-}
-
-async fn take_effect(store: &Store, clock: &Clock, settlement: &mut Settlement) {
-    let Some(effect) = settlement.effect.take() else { return };
-    let claimed = &settlement.claimed;
-    if let Err(error) = store.affect_webhook(claimed.tenant_id, claimed.webhook_id, effect, clock.now()).await {
-        warn!(error = &error as &dyn std::error::Error, webhook.id = %claimed.webhook_id, ?effect, "an effect on a webhook is lost");
-    }
 }

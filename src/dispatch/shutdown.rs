@@ -31,7 +31,8 @@ impl Dispatcher {
 
     async fn end_work(self: &Arc<Self>) {
         let mut renewal = tokio::time::interval(self.config.poll());
-        while !self.lanes().is_idle() {
+        // Until nothing is under way, and no accept that was promised a hand-off before the end may still answer.
+        while !(self.lanes().is_idle() && self.lease.is_idle()) {
             renewal.tick().await;
             // The view must stay fresh and the lease alive for what is still under way.
             if let Err(error) = self.tick().await {
@@ -39,6 +40,5 @@ impl Dispatcher {
             }
         }
         self.settler.settled().await;
-        let _ = self.give_back_all().await;
     }
 }

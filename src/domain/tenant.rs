@@ -64,7 +64,7 @@ pub struct ApiKey {
     pub created_at: DateTime<Utc>,
 }
 
-/// What a key of a tenant may do. Every role may read.
+/// What a key of a tenant may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -91,6 +91,13 @@ impl Role {
             Self::Operator => "operator",
             Self::Viewer => "viewer",
         }
+    }
+
+    /// Whether a key with this role may do what asks for `other`. Who manages or operates may also look; a producer's key, which
+    /// lies in many services, shows nothing.
+    #[must_use]
+    pub fn includes(self, other: Self) -> bool {
+        self == other || (other == Self::Viewer && self != Self::Producer)
     }
 
     /// Reads the word.

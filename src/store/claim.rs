@@ -124,8 +124,16 @@ impl Store {
         let holders: Vec<_> = claimed.iter().map(|one| one.holder.id().0).collect();
         sqlx::query!(
             "UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1
-             FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)
-             WHERE o.tenant_id = lease.tenant_id AND o.id = lease.id AND o.attempts = lease.attempt AND o.holder = lease.holder",
+             WHERE o.ctid = ANY (ARRAY(
+                 SELECT held.ctid
+                 FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)
+                 CROSS JOIN LATERAL (
+                     SELECT ctid FROM tidings.outbox AS row
+                     WHERE row.tenant_id = lease.tenant_id AND row.id = lease.id AND row.attempts = lease.attempt
+                       AND row.holder = lease.holder
+                     LIMIT 1 FOR UPDATE
+                 ) AS held
+             ))",
             &tenants as _,
             &ids as _,
             &attempts as _,

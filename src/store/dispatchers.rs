@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Store, StoreError};
 use crate::domain::clock::later;
-use crate::domain::ids::WebhookId;
+use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 
 /// What a dispatcher has seen of the database; only compared there.
@@ -80,15 +80,21 @@ impl Store {
         Ok(())
     }
 
-    /// Whether every dispatcher that is alive has taken over the last change of a webhook.
-    pub async fn change_in_force(&self, webhook_id: WebhookId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    /// Whether every dispatcher that is alive has taken over the last change of each of these webhooks.
+    pub async fn change_in_force(
+        &self,
+        tenant_id: TenantId,
+        webhooks: &[WebhookId],
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
         let waiting = sqlx::query_scalar!(
             r#"SELECT EXISTS (
                    SELECT FROM tidings.dispatchers AS d, tidings.webhooks AS w
-                   WHERE w.id = $1 AND d.lease_until > $2 AND NOT pg_visible_in_snapshot(w.changed, d.caught_up)
+                   WHERE w.tenant_id = $3 AND w.id = ANY ($1) AND d.lease_until > $2 AND NOT pg_visible_in_snapshot(w.changed, d.caught_up)
                ) AS "waiting!""#,
-            webhook_id as WebhookId,
+            webhooks as _,
             now,
+            tenant_id as TenantId,
         )
         .fetch_one(&self.pool)
         .await?;

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The database cannot be reached, is shutting down, or has no room. Nothing was stored; the same call may work later.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// Another transaction stands in the way. Nothing was stored; the same call may work later.
+    #[error("another transaction holds what this one needs")]
+    Contended(#[source] sqlx::Error),
     /// A constraint forbids it; its name says which.
     #[error("the database refused it: {constraint}")]
     Constraint {
@@ -27,6 +30,9 @@ pub enum StoreError {
 /// and transaction rollback (serialization, deadlock).
 const PASSING_CLASSES: [&str; 5] = ["08", "53", "57", "58", "40"];
 
+/// Another transaction held a row for too long, or held one that it wanted from us: lock not available, deadlock.
+const CONTENDED: [&str; 2] = ["55P03", "40P01"];
+
 /// The server is in recovery after a failover and takes no writes.
 const READ_ONLY: &str = "25006";
 
@@ -38,6 +44,9 @@ impl From<sqlx::Error> for StoreError {
                     return Self::Constraint { constraint: constraint.to_owned(), source: error };
                 }
                 let code = database.code().unwrap_or_default();
+                if CONTENDED.contains(&&*code) {
+                    return Self::Contended(error);
+                }
                 if code == READ_ONLY || PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
                     return Self::Unavailable(error);
                 }
@@ -58,6 +67,6 @@ impl StoreError {
     /// Whether the same call may work later, without anything being changed.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Contended(_))
     }
 }

@@ -84,6 +84,10 @@ pub struct Store {
     pub(super) hot: PgPool,
 }
 
+/// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
+/// hold up what has nothing to do with it.
+const LOCK_TIMEOUT: &str = "500ms";
+
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
 impl Store {
@@ -98,7 +102,7 @@ impl Store {
         let options = options.options([("search_path", "public")]);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
         // table would then read it whole.
-        let hot = options.clone().options([("enable_seqscan", "off"), ("jit", "off")]);
+        let hot = options.clone().options([("enable_seqscan", "off"), ("jit", "off"), ("lock_timeout", LOCK_TIMEOUT)]);
         let wait = Duration::from_secs(config.acquire_seconds);
         let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(wait).idle_timeout(None);
         Ok(Self {

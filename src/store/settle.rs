@@ -20,8 +20,6 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// What becomes of the delivery.
     pub verdict: Verdict,
-    /// What becomes of its webhook.
-    pub effect: Option<WebhookEffect>,
     /// More about a reason to give up, for people.
     pub detail: Option<String>,
 }
@@ -83,6 +81,9 @@ const fn words(verdict: Verdict) -> (&'static str, Option<DateTime<Utc>>, Option
 impl Store {
     /// Settles a batch at `now` and returns those deliveries whose lease was still held; of the others nothing is
     /// recorded, since whoever holds the lease now will. Doing it twice is the same as once.
+    ///
+    /// Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it
+    /// was last analysed, and a plan made for an empty one reads a full one whole.
     pub async fn settle(
         &self,
         settlements: &[Settlement],
@@ -99,16 +100,20 @@ impl Store {
                        $14::text[], $15::bytea[])
                    AS result (tenant_id, delivery_id, number, holder, verdict, due_at, reason, detail, started_at, duration_us,
                        webhook_revision, outcome, status, response_headers, response_body)
+               ), held AS MATERIALIZED (
+                   SELECT result.*, lease.place FROM result CROSS JOIN LATERAL (
+                       SELECT o.ctid AS place FROM tidings.outbox AS o
+                       WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                         AND o.attempts = result.number AND o.holder = result.holder
+                       LIMIT 1 FOR UPDATE
+                   ) AS lease
                ), finished AS (
-                   DELETE FROM tidings.outbox AS o USING result
-                   WHERE result.verdict <> 'retry' AND o.tenant_id = result.tenant_id AND o.id = result.delivery_id
-                     AND o.attempts = result.number AND o.holder = result.holder
-                   RETURNING result.*, o.webhook_id, o.dialect_revision
+                   DELETE FROM tidings.outbox AS o USING held WHERE held.verdict <> 'retry' AND o.ctid = held.place
+                   RETURNING held.*, o.webhook_id, o.dialect_revision
                ), postponed AS (
-                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = result.due_at FROM result
-                   WHERE result.verdict = 'retry' AND o.tenant_id = result.tenant_id AND o.id = result.delivery_id
-                     AND o.attempts = result.number AND o.holder = result.holder
-                   RETURNING result.*, o.webhook_id, o.dialect_revision
+                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at FROM held
+                   WHERE held.verdict = 'retry' AND o.ctid = held.place
+                   RETURNING held.*, o.webhook_id, o.dialect_revision
                ), settled AS (
                    SELECT * FROM finished UNION ALL SELECT * FROM postponed
                ), buried AS (
@@ -145,11 +150,12 @@ impl Store {
         Ok(settled.into_iter().collect())
     }
 
-    /// Carries out what an outcome said about its webhook, unless a person has changed its state meanwhile.
+    /// Carries out what an outcome said about its webhook, unless that was changed since the revision that was sent to.
     pub async fn affect_webhook(
         &self,
         tenant_id: TenantId,
         webhook_id: WebhookId,
+        revision: i32,
         effect: WebhookEffect,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -165,14 +171,15 @@ impl Store {
                  revision = revision + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END,
                  updated_at = CASE WHEN $4 IS NULL THEN updated_at ELSE $5 END,
                  changed = pg_current_xact_id()
-             WHERE tenant_id = $1 AND id = $2 AND state = 'active' AND deleted_at IS NULL",
+             WHERE tenant_id = $1 AND id = $2 AND revision = $6 AND state = 'active' AND deleted_at IS NULL",
             tenant_id as TenantId,
             webhook_id as WebhookId,
             parked_until,
             disabled_reason,
             now,
+            revision,
         )
-        .execute(&self.pool)
+        .execute(&self.hot)
         .await?;
         Ok(())
     }

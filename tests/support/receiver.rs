@@ -39,8 +39,10 @@ pub enum Reply {
     With(u16, Vec<(&'static str, String)>, String),
     After(Duration, u16),
     Hang,
-    /// LimAI's handshake: the challenge back in JSON.
+    /// `LimAI`'s handshake: the challenge back in JSON.
     Challenge,
+    /// The same, the value by itself.
+    ChallengeBare,
 }
 
 #[derive(Clone)]
@@ -117,10 +119,14 @@ impl Receiver {
 async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let challenge = || {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        axum::Json(serde_json::json!({"challenge": body["challenge"]})).into_response()
+        body["challenge"].as_str().unwrap_or_default().to_owned()
     };
     let reply = state.next.lock().unwrap().pop_front().unwrap_or_else(|| state.usual.lock().unwrap().clone());
-    let answered = matches!(reply, Reply::Challenge).then(challenge);
+    let answered = match reply {
+        Reply::Challenge => axum::Json(serde_json::json!({"challenge": challenge()})).into_response(),
+        Reply::ChallengeBare => challenge().into_response(),
+        _ => ().into_response(),
+    };
     let received = Received { path: uri.path().to_owned(), headers, body, at: Instant::now() };
     state.received.lock().unwrap().push(received);
     state.arrived.notify_waiters();
@@ -140,6 +146,6 @@ async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, 
             status(code).into_response()
         }
         Reply::Hang => std::future::pending().await,
-        Reply::Challenge => answered.expect("a challenge"),
+        Reply::Challenge | Reply::ChallengeBare => answered,
     }
 }

@@ -19,6 +19,7 @@ use tidings::net::{self, Sender};
 use tidings::store::dialects::DialectText;
 use tidings::store::{self, Store};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::database;
@@ -63,6 +64,8 @@ pub struct World {
     pub database_url: String,
     pub address: SocketAddr,
     client: reqwest::Client,
+    /// One looks at a time: what a look has claimed and not yet queued is nowhere to be seen by another.
+    looking: Arc<Mutex<()>>,
 }
 
 /// One tenant with a key that may do everything a tenant's key may.
@@ -124,7 +127,7 @@ impl World {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let pool = PgPool::connect(&database_url).await.expect("the database");
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { clock, context, dispatcher, pool, database_url, address, client }
+        Self { clock, context, dispatcher, pool, database_url, address, client, looking: Arc::default() }
     }
 
     /// Moves the clock and delivers all that is due then.
@@ -135,16 +138,19 @@ impl World {
 
     /// Delivers all that is due, 20 seconds at most.
     pub async fn drain(&self) {
+        let _looking = self.looking.lock().await;
         let drained = tokio::time::timeout(Duration::from_secs(20), self.dispatcher.drain()).await;
         drained.expect("nothing hangs").expect("the database answers");
     }
 
     /// Keeps looking for due deliveries, as `run` does, until the world ends.
     pub fn run(&self) {
-        let dispatcher = Arc::clone(&self.dispatcher);
+        let (dispatcher, looking) = (Arc::clone(&self.dispatcher), Arc::clone(&self.looking));
         tokio::spawn(async move {
             loop {
+                let look = looking.lock().await;
                 let _ = dispatcher.tick().await;
+                drop(look);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });

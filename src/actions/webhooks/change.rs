@@ -29,7 +29,7 @@ pub async fn change(
         Check { context, environment: tenant.environment, profile: &profile, faults }.apply(input.clone(), webhook)
     })
     .await?;
-    in_force(context, &[id]).await;
+    in_force(context, tenant_id, &[id]).await;
     Ok(changed)
 }
 

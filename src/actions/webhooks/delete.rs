@@ -19,7 +19,7 @@ pub(in crate::actions) async fn settle_down(
     tenant_id: TenantId,
     ids: &[WebhookId],
 ) -> Result<(), ActionError> {
-    in_force(context, ids).await;
+    in_force(context, tenant_id, ids).await;
     context.store.cancel_rest(tenant_id, ids, context.clock.now()).await?;
     Ok(())
 }

@@ -53,6 +53,6 @@ pub async fn rotate(
             return Err(ActionError::conflict("too_many_secrets", detail));
         }
     }
-    in_force(context, &[id]).await;
+    in_force(context, tenant_id, &[id]).await;
     Ok(Registered { webhook: find(context, tenant_id, id).await?, signing_secret, token: None })
 }

@@ -39,7 +39,7 @@ pub async fn deactivate(context: &Context, tenant_id: TenantId, id: WebhookId) -
         Ok(())
     };
     let webhook = revise(context, tenant_id, id, switch_off).await?;
-    in_force(context, &[id]).await;
+    in_force(context, tenant_id, &[id]).await;
     Ok(webhook)
 }
 

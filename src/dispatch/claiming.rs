@@ -1,0 +1,111 @@
+//! Claiming: how much of which lane to lease from the database.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::dispatcher::Dispatcher;
+use crate::actions::{ActionError, Context};
+use crate::domain::ids::WebhookId;
+use crate::store::StoreError;
+use crate::store::claim::{DueLane, LaneQuota};
+
+/// Deliveries claimed in one statement.
+const CLAIM: usize = 500;
+/// How long nothing is claimed of a webhook whose delivery could not be prepared: until somebody has had time to look.
+const LONG_REST: Duration = Duration::from_secs(30);
+/// The same where only the database was away.
+const SHORT_REST: Duration = Duration::from_secs(1);
+
+impl Dispatcher {
+    pub(super) async fn claim_due(self: &Arc<Self>) -> Result<(), StoreError> {
+        let Context { store, clock, .. } = &self.context;
+        let Some(holder) = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed)) else { return Ok(()) };
+        let due = store.due_lanes(clock.now()).await?;
+        self.lanes().forget_backlogs();
+        let quotas = self.within_rates(self.quotas(&due)).await?;
+        if quotas.is_empty() {
+            return Ok(());
+        }
+        let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
+        let mut counts = HashMap::new();
+        for one in &claimed {
+            *counts.entry(one.webhook_id).or_insert(0) += 1;
+        }
+        self.enqueue(claimed);
+        let unused: Vec<_> = quotas
+            .into_iter()
+            .map(|LaneQuota { lane, quota }| LaneQuota {
+                lane,
+                quota: quota - counts.get(&lane.webhook_id).copied().unwrap_or(0),
+            })
+            .collect();
+        self.note_backlogs(&unused);
+        self.return_passes(unused).await
+    }
+
+    /// Cuts the quotas of webhooks with a rate limit down to what that has room for.
+    async fn within_rates(&self, quotas: Vec<LaneQuota>) -> Result<Vec<LaneQuota>, StoreError> {
+        let (limited, mut free): (Vec<_>, Vec<_>) =
+            quotas.into_iter().partition(|quota| quota.lane.rate_limit.is_some());
+        if limited.is_empty() {
+            return Ok(free);
+        }
+        let passed = self.context.store.pass_gates(&limited, self.context.clock.now()).await?;
+        let cut =
+            |LaneQuota { lane, .. }| LaneQuota { lane, quota: passed.get(&lane.webhook_id).copied().unwrap_or(0) };
+        free.extend(limited.into_iter().map(cut).filter(|quota| quota.quota > 0));
+        Ok(free)
+    }
+
+    async fn return_passes(&self, mut unused: Vec<LaneQuota>) -> Result<(), StoreError> {
+        unused.retain(|quota| quota.lane.rate_limit.is_some() && quota.quota > 0);
+        if unused.is_empty() { Ok(()) } else { self.context.store.return_passes(&unused).await }
+    }
+
+    /// A lane whose quota was used up has more in the database.
+    fn note_backlogs(&self, unused: &[LaneQuota]) {
+        let mut lanes = self.lanes();
+        for LaneQuota { lane, quota } in unused {
+            lanes.note_backlog(lane.webhook_id, *quota == 0 && lane.rate_limit.is_none());
+        }
+    }
+
+    /// Shares one claim out among the lanes that are due and have room, beginning anywhere.
+    fn quotas(&self, due: &[DueLane]) -> Vec<LaneQuota> {
+        let lanes = self.lanes();
+        let free = if lanes.has_room() { CLAIM } else { 0 };
+        let resting = self.resting();
+        let start = rand::random_range(0..due.len().max(1));
+        let (before, after) = due.split_at(start);
+        let roomy: Vec<_> = after
+            .iter()
+            .chain(before)
+            .map(|lane| (*lane, lanes.room(lane.webhook_id)))
+            .filter(|(lane, room)| *room > 0 && !resting.contains_key(&lane.webhook_id))
+            .take(free)
+            .collect();
+        let share = (free / roomy.len().max(1)).max(1);
+        let quota = |(lane, room): (DueLane, usize)| LaneQuota {
+            lane,
+            quota: u16::try_from(room.min(share)).unwrap_or(u16::MAX),
+        };
+        roomy.into_iter().map(quota).collect()
+    }
+
+    /// Leaves a webhook alone for a while.
+    pub(super) fn rest(&self, webhook_id: WebhookId, error: &ActionError) {
+        let passing = matches!(error, ActionError::Store(error) if error.is_passing());
+        let until = Instant::now() + if passing { SHORT_REST } else { LONG_REST };
+        self.resting().insert(webhook_id, until);
+    }
+
+    /// The webhooks that rest.
+    fn resting(&self) -> MutexGuard<'_, HashMap<WebhookId, Instant>> {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        resting.retain(|_, until| now < *until);
+        resting
+    }
+}

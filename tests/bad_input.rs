@@ -1,0 +1,175 @@
+//! Bad input: each kind gets its class of answer, a problem that names what is wrong, and stores nothing.
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::World;
+use crate::support::world::{Answer, Tenant};
+
+/// The answer is this problem; where a pointer is given, the first error has it.
+#[track_caller]
+pub fn is(answer: &Answer, expected: &str, what: &str) {
+    let mut words = expected.split(' ');
+    let status = words.next().and_then(|word| word.parse().ok()).expect("a status");
+    assert_eq!(answer.problem(status), words.next().expect("a code"), "{what}: {}", answer.text);
+    let problem = answer.json();
+    assert_eq!((&problem["status"], problem["request_id"].is_string()), (&json!(status), true), "{what}");
+    if let Some(pointer) = words.next() {
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{what}: {}", answer.text);
+    }
+}
+
+pub async fn nothing_is_stored(world: &World, what: &str) {
+    for table in ["webhooks", "events", "outbox", "idempotency_keys"] {
+        assert_eq!(world.count(table).await, 0, "{what} left something in {table}");
+    }
+}
+
+async fn post_text(tenant: &Tenant<'_>, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    let request = tenant.world.request(Method::POST, path).bearer_auth(&tenant.key).body(body);
+    tenant.world.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[tokio::test]
+async fn http_that_is_not_understood_is_refused() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let event = br#"{"type":"a.b","data":1}"#.to_vec();
+    for headers in [
+        &[][..],
+        &[("content-type", "")],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/xml")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-type", "application/json; charset=utf-16")],
+        &[JSON, JSON],
+        &[JSON, ("content-encoding", "gzip")],
+        &[JSON, ("content-encoding", "deflate, br")],
+    ] {
+        for path in ["/v1/events", "/v1/events/batch", "/v1/webhooks"] {
+            let answer = post_text(&tenant, path, headers, event.clone()).await;
+            is(&answer, "415 unsupported_media_type", &format!("{path} {headers:?}"));
+        }
+    }
+    for (path, bytes) in [("/v1/events", 257 * 1024), ("/v1/webhooks", 257 * 1024), ("/v1/events/batch", 17 << 20)] {
+        is(&post_text(&tenant, path, &[JSON], vec![b' '; bytes]).await, "413 body_too_large", path);
+    }
+    for (method, path, allowed) in [
+        (Method::PUT, "/v1/events", "GET,HEAD,POST"),
+        (Method::DELETE, "/v1/webhooks", "POST,GET,HEAD"),
+        (Method::GET, "/v1/events/batch", "POST"),
+        (Method::POST, "/v1/webhooks/wh_1", "GET,HEAD,PATCH,DELETE"),
+        (Method::from_bytes(b"BREW").expect("a method"), "/healthz", "GET,HEAD"),
+    ] {
+        let answer = tenant.call(method, path, None).await;
+        is(&answer, "405 method_not_allowed", path);
+        let mut found: Vec<_> = answer.headers["allow"].to_str().expect("visible").split(',').collect();
+        let mut allowed: Vec<_> = allowed.split(',').collect();
+        found.sort_unstable();
+        allowed.sort_unstable();
+        assert_eq!(found, allowed, "{path}");
+    }
+    for path in
+        ["/", "/v1", "/v2/events", "/v1/events/", "/v1//events", "/v1/webhooks/x/y", "/v1/events/../events/x/y", "/%00"]
+    {
+        is(&tenant.get(path).await, "404 unknown_path", path);
+    }
+    for path in [
+        "/v1/webhooks/1",
+        "/v1/webhooks/evt_01jq000000aaaaaaaaaaaaaaaa",
+        "/v1/events/evt_",
+        "/v1/deliveries/%ff",
+        "/v1/dead-letters/'%20OR%201=1",
+    ] {
+        is(&tenant.get(path).await, "400 invalid_id", path);
+    }
+    nothing_is_stored(&world, "HTTP").await;
+}
+
+#[tokio::test]
+async fn a_chunked_body_over_the_limit_is_refused_too() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: t\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+        tenant.key
+    );
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x1_0000));
+    let mut stream = TcpStream::connect(world.address).await.expect("a connection");
+    stream.write_all(format!("{head}{}0\r\n\r\n", chunk.repeat(5)).as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    // The server may cut off what it does not want to read; its answer has arrived by then.
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    nothing_is_stored(&world, "a chunked body").await;
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_told_with_its_place() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let nested =
+        |depth: usize| format!(r#"{{"type":"a","data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth)).into_bytes();
+    for (what, body, place) in [
+        ("empty", Vec::new(), "line 1"),
+        ("truncated", br#"{"type":"a","data":{"#.to_vec(), "line 1"),
+        ("a trailing comma", br#"{"type":"a","data":1,}"#.to_vec(), "column 22"),
+        ("NaN", br#"{"type":"a","data":NaN}"#.to_vec(), "column 20"),
+        ("a byte order mark", "\u{feff}{}".into(), "byte order mark"),
+        ("invalid UTF-8", b"{\"type\":\"a\",\"data\":\"\xff\"}".to_vec(), "byte 21"),
+        ("UTF-16", b"{\0}\0".to_vec(), "column 2"),
+        ("trailing garbage", br#"{"type":"a","data":1} x"#.to_vec(), "column 23"),
+        ("two texts", br#"{"type":"a","data":1}{}"#.to_vec(), "column 22"),
+        ("a comment", br#"{"type":"a","data":1/**/}"#.to_vec(), "column 21"),
+        ("a control character", b"{\"type\":\"a\",\"data\":\"\x01\"}".to_vec(), "column"),
+        ("depth 65", nested(65), "levels deep"),
+        ("depth 100,000", nested(100_000), "levels deep"),
+    ] {
+        let answer = post_text(&tenant, "/v1/events", &[JSON], body).await;
+        is(&answer, "400 invalid_json", what);
+        assert!(
+            answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(place)),
+            "{what}: {}",
+            answer.text
+        );
+    }
+    for (path, body, expected) in [
+        ("/v1/events", r"[]", "422 validation_failed "),
+        ("/v1/events", r"null", "422 validation_failed "),
+        ("/v1/events", r#"{"type":"a"}"#, "422 validation_failed /data"),
+        ("/v1/events", r#"{"data":1}"#, "422 validation_failed /type"),
+        ("/v1/events", r#"{"type":1,"data":1}"#, "422 validation_failed /type"),
+        ("/v1/events", r#"{"type":"a","type":"b","data":1}"#, "422 validation_failed /type"),
+        ("/v1/events", r#"{"type":"a","data":1,"Data":1}"#, "422 validation_failed /Data"),
+        (
+            "/v1/events/batch",
+            r#"{"events":[{"type":"a","data":1},{"type":"a","data":1,"x":1}]}"#,
+            "422 validation_failed /events/1/x",
+        ),
+        (
+            "/v1/webhooks",
+            r#"{"url":"https://a.example","url":"https://b.example","events":["*"]}"#,
+            "422 validation_failed /url",
+        ),
+        (
+            "/v1/webhooks",
+            r#"{"url":"https://a.example","events":["*"],"metadata":{"a":1,"a":2}}"#,
+            "422 validation_failed /metadata",
+        ),
+        (
+            "/v1/webhooks",
+            r#"{"url":"https://a.example","events":["*"],"retry":{"max_attempts":1,"initial_seconds":1,"x":1}}"#,
+            "422 validation_failed /retry/x",
+        ),
+    ] {
+        is(&post_text(&tenant, path, &[JSON], body.into()).await, expected, body);
+    }
+    post_text(&tenant, "/v1/webhooks", &[JSON], nested(1_000_000)[..200_000].to_vec()).await.problem(400);
+    nothing_is_stored(&world, "JSON").await;
+}

@@ -1,0 +1,69 @@
+//! Pausing: a webhook that is deactivated has its events held, and gets or loses them when it is activated.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, World};
+
+fn at(webhook: &Value, rest: &str) -> String {
+    format!("/v1/webhooks/{}{rest}", webhook["id"].as_str().expect("an id"))
+}
+
+#[tokio::test]
+async fn events_are_held_while_a_webhook_is_inactive_and_delivered_afterwards() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let mut sent = 0;
+    for (off, on) in [
+        ((Method::POST, "/deactivate", None), (Method::POST, "/activate", None)),
+        ((Method::PATCH, "", Some(json!({"is_active": false}))), (Method::PATCH, "", Some(json!({"is_active": true})))),
+    ] {
+        let switch = async |(method, rest, body): (Method, &str, Option<Value>)| {
+            tenant.call(method, &at(&webhook, rest), body).await.expect(200)
+        };
+        for _ in 0..2 {
+            let paused = switch(off.clone()).await;
+            assert_eq!((&paused["state"], &paused["is_active"]), (&json!("inactive"), &json!(false)));
+        }
+        for number in 0..3 {
+            tenant.event("a.b", json!(number)).await;
+        }
+        world.drain().await;
+        assert_eq!((receiver.count(), world.count("outbox").await), (sent, 3), "held");
+        sent += 3;
+        assert_eq!(switch(on).await["state"], "active");
+        receiver.wait_for(sent).await;
+        world.drain().await;
+        assert_eq!((receiver.count(), world.count("outbox").await), (sent, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_can_be_dropped_and_is_counted() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let registration = json!({"url": receiver.url, "events": ["*"], "is_active": false});
+    let webhook = tenant.webhook_with(registration).await;
+    assert_eq!(webhook["state"], "inactive");
+    for number in 0..3 {
+        tenant.event("a.b", json!(number)).await;
+    }
+    for wrong in ["?skip_backlog=yes", "?skip_backlog=", "?skip=true"] {
+        let answer = tenant.call(Method::POST, &at(&webhook, &format!("/activate{wrong}")), None).await;
+        assert_eq!(answer.problem(400), "invalid_query", "{wrong}");
+    }
+    let path = at(&webhook, "/activate?skip_backlog=true");
+    let active = tenant.call(Method::POST, &path, None).await.expect(200);
+    assert_eq!((&active["state"], &active["skipped_deliveries"]), (&json!("active"), &json!(3)));
+    tenant.event("a.b", json!("fresh")).await;
+    receiver.wait_for(1).await;
+    world.drain().await;
+    assert_eq!(receiver.only().json()["data"], "fresh");
+    let cancelled = tenant.get("/v1/deliveries?filter[state]=cancelled").await.expect(200);
+    assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(3));
+}
