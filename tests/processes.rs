@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -126,33 +125,34 @@ async fn listen_verifies_what_serve_delivers() {
     let served = Served::start(&[], &settings).await;
     let api = Api::new(&[served.address]);
     let key = api.tenant().await;
-    // Its secret is known only after its URL.
-    let port = closed_port();
-    let webhook = api.webhook(&key, &format!("http://127.0.0.1:{port}/")).await;
+    // A secret is known only once its webhook leads somewhere.
+    let webhook = api.webhook(&key, "http://127.0.0.1:9/").await;
     let secret = webhook["signing_secret"].as_str().expect("a secret");
-    let listen =
-        Process::start(&["listen", "--json", "--port", &port.to_string(), "--secret", secret, "--status", "202"], &[]);
+    let machines = Process::start(&["listen", "--json", "--port", "0", "--secret", secret, "--status", "202"], &[]);
     let people = Process::start(&["listen", "--port", "0", "--secret", secret], &[]);
-    let greeting = people.line("Listening on ").await;
-    let shown = greeting.split_whitespace().nth(2).expect("an address").trim_end_matches('.');
-    api.webhook(&key, shown).await;
-    // With --json it says nothing before the first request.
-    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let path = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let (status, led) = api.patch(&path, &key, &json!({"url": address_of(&machines).await})).await;
+    assert_eq!(status, 200, "{led}");
+    api.webhook(&key, &address_of(&people).await).await;
 
     let event = json!({"type": "invoice.paid", "data": {"amount": 17}});
     let (status, accepted) = api.post("/v1/events", &key, &event).await;
     assert_eq!(status, 202, "{accepted}");
     let id = accepted["id"].as_str().expect("an id");
-    let line: serde_json::Value = serde_json::from_str(&listen.line(id).await).expect("JSON");
+    let line: serde_json::Value = serde_json::from_str(&machines.line(id).await).expect("JSON");
     assert_eq!((&line["verified"], &line["status"]), (&json!(true), &json!(202)), "{line}");
     let line = people.line(id).await;
     assert!(line.contains('✗') && line.ends_with("→ 401"), "signed with another webhook's secret: {line}");
-    for receiver in [listen, people] {
+    for receiver in [machines, people] {
         assert_eq!(receiver.stop(Signal::INT).await.code, Some(0));
     }
     assert_eq!(served.process.stop(Signal::INT).await.code, Some(0));
+}
+
+/// Where a `tidings listen` says that it listens.
+async fn address_of(listen: &Process) -> String {
+    let greeting = listen.line("Listening on ").await;
+    greeting.split_whitespace().nth(2).expect("an address").trim_end_matches('.').to_owned()
 }
 
 /// A data folder for `tidings dev`; the server in it does not outlive the test.

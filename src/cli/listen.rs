@@ -1,5 +1,6 @@
 //! `tidings listen`: a receiver in a terminal.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,8 +84,12 @@ pub(super) async fn run(options: Options, config: &Config, shutdown: Cancellatio
     let unable = |source| ListenError { address: wanted, setting: "--port or --host", source };
     let receiver = Receiver::bind(wanted).await.map_err(unable)?;
     let paint = Paint::for_stdout();
-    if !options.json {
-        say!("{}", greeting(receiver.address(), &profile, judge.keys.is_some(), paint));
+    let greeting = greeting(receiver.address(), &profile, judge.keys.is_some(), paint);
+    if options.json {
+        // Where a script finds the port that was free, apart from what it reads line by line.
+        drop(writeln!(std::io::stderr(), "{greeting}"));
+    } else {
+        say!("{greeting}");
     }
     let behaviour =
         Behaviour { status: options.status, delay: Duration::from_millis(options.delay_ms), hang: options.hang };

@@ -62,6 +62,10 @@ impl Api {
         self.try_call(0, Method::POST, path, key, Some(body)).await.expect("an answer")
     }
 
+    pub async fn patch(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
+        self.try_call(0, Method::PATCH, path, key, Some(body)).await.expect("an answer")
+    }
+
     pub async fn get(&self, path: &str, key: &str) -> (u16, Value) {
         self.try_call(0, Method::GET, path, key, None).await.expect("an answer")
     }
@@ -131,7 +135,7 @@ impl Load {
 
 async fn report(api: &Api, key: &str, number: usize, reporter: usize) {
     let event = json!({"type": "load.event", "data": {"number": number}, "idempotency_key": format!("n{number}")});
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     for turn in reporter.. {
         match api.try_call(turn, Method::POST, "/v1/events", key, Some(&event)).await {
             Ok((200 | 202, _)) => return,
