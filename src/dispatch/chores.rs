@@ -1,7 +1,7 @@
 //! Chores: what some dispatcher has to do now and then.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -17,36 +17,37 @@ const HOUSEKEEPING: Duration = Duration::from_hours(1);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// When each chore was last done.
+/// When each chore was last done, by how long the clock had been running.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
-    watched: Mutex<Option<Instant>>,
-    swept: Mutex<Option<Instant>>,
-    kept_house: Mutex<Option<Instant>>,
+    watched: Mutex<Option<Duration>>,
+    swept: Mutex<Option<Duration>>,
+    kept_house: Mutex<Option<Duration>>,
 }
 
 impl Chores {
     /// Does what is due.
     pub(super) async fn tick(&self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
-        let sweep = is_due(&self.swept, SWEEP);
-        if sweep || (is_due(&self.watched, WATCH) && store.any_lapsed(clock.now()).await?) {
+        let running_for = clock.running_for();
+        let sweep = is_due(&self.swept, SWEEP, running_for);
+        if sweep || (is_due(&self.watched, WATCH, running_for) && store.any_lapsed(clock.now()).await?) {
             let freed = store.rescue(clock.now(), GRACE).await?;
             if freed > 0 {
                 warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
             }
         }
-        if is_due(&self.kept_house, HOUSEKEEPING) {
+        if is_due(&self.kept_house, HOUSEKEEPING, running_for) {
             store.keep_house(clock.now()).await?;
         }
         Ok(())
     }
 }
 
-fn is_due(last: &Mutex<Option<Instant>>, every: Duration) -> bool {
+fn is_due(last: &Mutex<Option<Duration>>, every: Duration, running_for: Duration) -> bool {
     let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let due = last.is_none_or(|last| last.elapsed() >= every);
+    let due = last.is_none_or(|last| running_for.saturating_sub(last) >= every);
     if due {
-        *last = Some(Instant::now());
+        *last = Some(running_for);
     }
     due
 }

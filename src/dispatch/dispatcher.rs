@@ -43,7 +43,7 @@ pub struct Dispatcher {
     /// A lane runs low while more of it is in the database.
     low: Notify,
     /// A worker left or a tick put something right: time to see whether all is quiet.
-    changed: Notify,
+    pub(super) changed: Notify,
     pub(super) closing: AtomicBool,
     pub(super) tasks: TaskTracker,
 }
@@ -94,7 +94,7 @@ impl Dispatcher {
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
-        if self.lease.keep(store, clock).await? {
+        if self.lease.keep(store).await? {
             warn!("the lease ran out: what was waiting here is left to others");
             drop(self.lanes().withdraw_all());
         }
@@ -104,29 +104,6 @@ impl Dispatcher {
         self.claim_due().await?;
         self.changed.notify_waiters();
         Ok(())
-    }
-
-    /// Ticks until nothing is due, waiting or under way: for tests, which steer the clock in between.
-    pub async fn drain(self: &Arc<Self>) -> Result<(), StoreError> {
-        loop {
-            self.tick().await?;
-            self.quiet().await;
-            let nothing_returned = self.returned().is_empty();
-            if nothing_returned && self.context.store.due_lanes(self.context.clock.now()).await?.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn quiet(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.lanes().is_idle() {
-                break;
-            }
-            changed.await;
-        }
-        self.settler.settled().await;
     }
 
     async fn release_returned(&self) -> Result<(), StoreError> {
@@ -237,7 +214,12 @@ impl Dispatcher {
         while let Some(claimed) = self.next() {
             let webhook_id = claimed.webhook_id;
             let pace = self.deliver(claimed).await;
-            if self.lanes().done(webhook_id, pace) {
+            let (is_low, hired) = {
+                let mut lanes = self.lanes();
+                (lanes.done(webhook_id, pace), lanes.hire_beside(webhook_id))
+            };
+            self.employ(hired);
+            if is_low {
                 self.low.notify_one();
             }
         }
@@ -277,7 +259,7 @@ impl Dispatcher {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn returned(&self) -> MutexGuard<'_, Vec<Claimed>> {
+    pub(super) fn returned(&self) -> MutexGuard<'_, Vec<Claimed>> {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -77,7 +77,7 @@ impl Dispatcher {
             }
         };
         let outcome = self.send(claimed, &destination, &profile, body, now).await?;
-        Ok(Some(self.judge(claimed, destination.revision, &policy, outcome, now)))
+        Ok(Some(self.judge(claimed, &destination, &policy, outcome, now)))
     }
 
     async fn send(
@@ -105,15 +105,22 @@ impl Dispatcher {
     fn judge(
         &self,
         claimed: &Claimed,
-        webhook_revision: i32,
+        destination: &Destination,
         policy: &RetryPolicy,
         outcome: Outcome,
         started_at: DateTime<Utc>,
     ) -> Ended {
         let ended = self.context.clock.now();
         let decision = decide(policy, claimed.scheduled_attempt(), &outcome, ended, rand::random());
+        if let Some(effect) = decision.webhook {
+            destination.hush(effect, ended);
+        }
         let detail = matches!(decision.verdict, Verdict::Dead(_)).then(|| reason_to_give_up(&outcome));
-        Ended { attempt: Some(Attempt { started_at, webhook_revision, outcome }), decision, detail }
+        Ended {
+            attempt: Some(Attempt { started_at, webhook_revision: destination.revision, outcome }),
+            decision,
+            detail,
+        }
     }
 }
 

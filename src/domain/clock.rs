@@ -18,6 +18,8 @@ struct Reading {
     origin: Instant,
     /// Microseconds since 1970 at `origin`.
     micros_at_origin: AtomicI64,
+    /// By how many microseconds it was moved.
+    advanced: AtomicI64,
     /// A steered clock stands still and ignores the database's.
     steered: bool,
 }
@@ -39,6 +41,7 @@ impl Clock {
         Self(Arc::new(Reading {
             origin: Instant::now(),
             micros_at_origin: AtomicI64::new(now.timestamp_micros()),
+            advanced: AtomicI64::new(0),
             steered,
         }))
     }
@@ -62,6 +65,14 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.0.micros_at_origin.fetch_add(micros, Ordering::Relaxed);
+        self.0.advanced.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// How long it has been running: never corrected, so two readings tell how much time has passed between them.
+    #[must_use]
+    pub fn running_for(&self) -> Duration {
+        let micros = self.0.advanced.load(Ordering::Relaxed) + self.micros_since_origin();
+        Duration::from_micros(micros.unsigned_abs())
     }
 
     fn micros_since_origin(&self) -> i64 {
@@ -85,7 +96,7 @@ mod tests {
         clock.follow(DateTime::<Utc>::MAX_UTC);
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
         clock.advance(Duration::from_secs(5));
-        assert_eq!(clock.now().timestamp(), 5);
+        assert_eq!((clock.now().timestamp(), clock.running_for()), (5, Duration::from_secs(5)));
     }
 
     #[test]
@@ -94,5 +105,6 @@ mod tests {
         let day = later(DateTime::UNIX_EPOCH, Duration::from_hours(24));
         clock.follow(day);
         assert!(clock.now() >= day && clock.now() < later(day, Duration::from_secs(5)));
+        assert!(clock.running_for() < Duration::from_secs(5), "a correction is not time that passed");
     }
 }
