@@ -1,6 +1,5 @@
 //! A destination: a webhook with its secrets opened and its URL vetted, ready to be sent to.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,17 +8,13 @@ use chrono::{DateTime, Utc};
 use crate::actions::vault::{self, Kind};
 use crate::actions::{ActionError, Context};
 use crate::dialect::{DialectError, Keys, Profile};
-use crate::domain::clock::later;
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
-use crate::domain::retry::{RetryPolicy, StatusRange, WebhookEffect};
+use crate::domain::retry::{RetryPolicy, StatusRange};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_MAX_IN_FLIGHT, DEFAULT_TIMEOUT_SECONDS, RetryOverride};
 use crate::net::{Headers, Target, UrlError, check_custom_headers};
 use crate::store::destinations::DestinationRow;
-
-/// For how long a receiver's word about its webhook is taken from here, until the database knows and the view is renewed.
-const HUSH: Duration = Duration::from_secs(1);
 
 /// All that sending to a webhook takes.
 pub(super) struct Destination {
@@ -30,8 +25,6 @@ pub(super) struct Destination {
     pub(super) headers: Headers,
     is_active: bool,
     parked_until: Option<DateTime<Utc>>,
-    /// Microseconds since 1970: until then nothing is sent, whatever the database knew when this was read.
-    hushed_until: AtomicI64,
     timeout: Option<Duration>,
     retry: Option<RetryOverride>,
     signing: Vec<TimedSecret>,
@@ -85,7 +78,6 @@ impl Destination {
             headers,
             is_active: row.is_active,
             parked_until: row.parked_until,
-            hushed_until: AtomicI64::new(i64::MIN),
             timeout: row.timeout_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into())),
             retry: row.retry.and_then(|json| serde_json::from_str(&json).ok()),
             signing,
@@ -96,18 +88,7 @@ impl Destination {
 
     /// Whether it may be sent to now.
     pub(super) fn takes(&self, now: DateTime<Utc>) -> bool {
-        let hushed = now.timestamp_micros() < self.hushed_until.load(Ordering::Relaxed);
-        self.is_active && !hushed && self.parked_until.is_none_or(|until| until <= now)
-    }
-
-    /// The receiver wants nothing for now: what waits behind its answer is not sent while that is being recorded.
-    pub(super) fn hush(&self, effect: WebhookEffect, now: DateTime<Utc>) {
-        let bridged = later(now, HUSH);
-        let until = match effect {
-            WebhookEffect::ParkUntil(until) => until.min(bridged),
-            WebhookEffect::Disable => bridged,
-        };
-        self.hushed_until.fetch_max(until.timestamp_micros(), Ordering::Relaxed);
+        self.is_active && self.parked_until.is_none_or(|until| until <= now)
     }
 
     /// From the start of an attempt to the end of the answer.

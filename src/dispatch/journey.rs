@@ -57,7 +57,7 @@ impl Dispatcher {
         };
         let now = self.context.clock.now();
         // The lease first: without it, nothing of this delivery is ours to decide.
-        if self.lease.holder() != Some(claimed.holder) || !destination.takes(now) {
+        if self.lease.holder() != Some(claimed.holder) || !self.directory.takes(claimed.webhook_id, &destination, now) {
             return Ok(None);
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);
@@ -113,7 +113,7 @@ impl Dispatcher {
         let ended = self.context.clock.now();
         let decision = decide(policy, claimed.scheduled_attempt(), &outcome, ended, rand::random());
         if let Some(effect) = decision.webhook {
-            destination.hush(effect, ended);
+            self.directory.hush(claimed.webhook_id, destination.revision, effect);
         }
         let detail = matches!(decision.verdict, Verdict::Dead(_)).then(|| reason_to_give_up(&outcome));
         Ended {

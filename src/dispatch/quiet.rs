@@ -10,7 +10,10 @@ impl Dispatcher {
     pub async fn drain(self: &Arc<Self>) -> Result<(), StoreError> {
         loop {
             self.tick().await?;
-            self.quiet().await;
+            // The view must stay fresh for what is still to be sent.
+            while tokio::time::timeout(self.config.poll(), self.quiet()).await.is_err() {
+                self.tick().await?;
+            }
             let nothing_returned = self.returned().is_empty();
             if nothing_returned && self.context.store.due_lanes(self.context.clock.now()).await?.is_empty() {
                 return Ok(());
