@@ -17,7 +17,7 @@ use crate::domain::clock::later;
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::lease::{DialectRevision, DispatcherId};
 use crate::domain::retry::WebhookEffect;
-use crate::store::dispatchers::Snapshot;
+use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
 
 /// A view of the webhooks is good for this long.

@@ -21,7 +21,7 @@ use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
 use crate::store::StoreError;
-use crate::store::accept::HandOff;
+use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);

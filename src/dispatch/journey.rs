@@ -18,7 +18,7 @@ use crate::domain::lease::Claimed;
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
 use crate::net::{Headers, Request};
-use crate::store::settle::Settlement;
+use crate::store::outbox::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
 const STALE_PAUSE: Duration = Duration::from_millis(10);

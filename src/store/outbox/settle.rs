@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::Claimed;
 use crate::domain::retry::{Verdict, WebhookEffect};
+use crate::store::{Store, StoreError};
 
 /// A claimed delivery with what came of it.
 #[derive(Debug)]
