@@ -131,7 +131,7 @@ impl Load {
 
 async fn report(api: &Api, key: &str, number: usize, reporter: usize) {
     let event = json!({"type": "load.event", "data": {"number": number}, "idempotency_key": format!("n{number}")});
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     for turn in reporter.. {
         match api.try_call(turn, Method::POST, "/v1/events", key, Some(&event)).await {
             Ok((200 | 202, _)) => return,

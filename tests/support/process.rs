@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::world::{MASTER_KEY, PLATFORM_KEY};
 
 /// How long a process may take to say or to do what it should.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running process; it is killed when this is dropped.
 pub struct Process {
@@ -55,7 +55,8 @@ impl Process {
     /// Starts any program.
     pub fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", command.as_std().get_program()));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.as_std().get_program().display()));
         let printed = Arc::new(Printed::default());
         let (output, errors) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
         let readers =
