@@ -83,7 +83,8 @@ impl Store {
     /// recorded, since whoever holds the lease now will. Doing it twice is the same as once.
     ///
     /// Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it
-    /// was last analysed, and a plan made for an empty one reads a full one whole.
+    /// was last analysed, and a plan made for an empty one reads a full one whole. A row that another transaction changes
+    /// in between has moved, so it is not found at its place, and its lease is lost.
     pub async fn settle(
         &self,
         settlements: &[Settlement],
@@ -105,7 +106,7 @@ impl Store {
                        SELECT o.ctid AS place FROM tidings.outbox AS o
                        WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
                          AND o.attempts = result.number AND o.holder = result.holder
-                       LIMIT 1 FOR UPDATE
+                       LIMIT 1
                    ) AS lease
                ), finished AS (
                    DELETE FROM tidings.outbox AS o USING held WHERE held.verdict <> 'retry' AND o.ctid = held.place
