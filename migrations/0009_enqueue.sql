@@ -1,3 +1,14 @@
+-- How many levels of arrays and objects a JSON text has.
+CREATE FUNCTION tidings.json_depth(data text) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(max(depth), 0)
+    FROM (
+        SELECT sum(CASE WHEN bracket IN ('[', '{') THEN 1 ELSE -1 END) OVER (ORDER BY place) AS depth
+        FROM string_to_table(regexp_replace(regexp_replace(data, '"([^"\\]|\\.)*"', '', 'g'), '[^][{}]', '', 'g'), NULL)
+            WITH ORDINALITY AS brackets (bracket, place)
+    ) AS depths
+$$;
+
 -- The SQL way to report an event, inside the producer's own transaction: it is accepted if and only if that commits.
 CREATE FUNCTION tidings.enqueue(
     tenant text, type text, data json, idempotency_key text DEFAULT NULL, occurred_at timestamptz DEFAULT NULL
@@ -8,15 +19,21 @@ DECLARE
     at CONSTANT timestamptz := clock_timestamp();
     tenant_id CONSTANT uuid := tidings.parse_id('ten_', tenant);
     event_id CONSTANT uuid := tidings.new_event_id(at);
+    -- White space around a value is not part of it.
+    content CONSTANT text := btrim(data::text, E' \t\n\r');
     first_use record;
 BEGIN
     IF type IS NULL OR type !~ '^[A-Za-z0-9_.:-]{1,128}$' THEN
         RAISE EXCEPTION 'type % is not an event type: 1 to 128 of A-Z a-z 0-9 _ . : -', quote_nullable(type)
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF data IS NULL OR octet_length(data::text) > 1048576 THEN
+    IF content IS NULL OR octet_length(content) > 1048576 THEN
         RAISE EXCEPTION 'data must be a JSON value of at most 1 MiB; for JSON''s own null write ''null''::json'
             USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- Few texts have so many brackets that it is worth counting levels.
+    IF length(content) - length(translate(content, '[{', '')) > 64 AND tidings.json_depth(content) > 64 THEN
+        RAISE EXCEPTION 'data nests arrays and objects more than 64 levels deep' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF idempotency_key !~ '^[\x21-\x7e]{1,255}$' THEN
         RAISE EXCEPTION 'idempotency_key must be 1 to 255 visible ASCII characters' USING ERRCODE = 'invalid_parameter_value';
@@ -26,7 +43,7 @@ BEGIN
     END IF;
 
     SELECT accepted.existing, accepted.same_content INTO first_use
-    FROM tidings.accept(ARRAY[tenant_id], ARRAY[event_id], ARRAY[type], ARRAY[occurred_at], ARRAY[convert_to(data::text, 'UTF8')],
+    FROM tidings.accept(ARRAY[tenant_id], ARRAY[event_id], ARRAY[type], ARRAY[occurred_at], ARRAY[convert_to(content, 'UTF8')],
                         ARRAY[idempotency_key], at, NULL, '{}') AS accepted
     WHERE accepted.existing IS NOT NULL;
     IF first_use.same_content THEN

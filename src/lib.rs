@@ -12,12 +12,12 @@
 //!
 //! | step | room | what happens |
 //! |---|---|---|
-//! | accept | [`actions::accept`], [`store::accept`] | events and the deliveries they owe are stored in one statement, many requests together; 202 after the commit |
-//! | claim | [`store::claim`] | a dispatcher takes the lease on due deliveries; those just accepted in the same process come leased, without a query |
+//! | accept | [`actions::accept`], [`store::outbox::accept`] | events and the deliveries they owe are stored in one statement, many requests together; 202 after the commit |
+//! | claim | [`store::outbox::claim`] | a dispatcher takes the lease on due deliveries; those just accepted in the same process come leased, without a query |
 //! | sign | [`dialect`] | the body and headers in the receiver's wire language: exact bytes, pure |
 //! | send | [`net`] | one POST to a vetted address; whatever the receiver does is an [`Outcome`](domain::outcome::Outcome) |
 //! | decide | [`domain::retry`] | delivered, again at a time, or given up: pure |
-//! | settle | [`store::settle`] | many results in one statement, each only if its lease is still held |
+//! | settle | [`store::outbox::settle`] | many results in one statement, each only if its lease is still held |
 //!
 //! Each step hands the next a value that cannot be had otherwise: only a [`Claimed`](domain::lease::Claimed) can be signed, and
 //! settling consumes it.

@@ -1,16 +1,22 @@
 //! Behaviour tests: each file is named by the behaviour it describes, and each test by what must hold.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-#![expect(clippy::similar_names, reason = "what a receiver got is received")]
+#![expect(clippy::similar_names, reason = "a receiver has received")]
 #![expect(unreachable_pub, reason = "one binary: what is public in a module is public enough")]
 
+mod accept;
 mod bad_input;
 mod bad_webhooks;
 mod challenge;
 mod change;
+mod dead_letter;
 mod deliver;
+mod dry_run;
+mod enqueue;
+mod fairness;
 mod golden_vectors;
 mod handover;
 mod layers;
+mod lease;
 mod lists;
 mod odd_events;
 mod overlap;
@@ -18,7 +24,11 @@ mod pause;
 mod processes;
 mod query_cache;
 mod register;
+mod resend;
+mod retry;
+mod retry_after;
 mod rotate;
+mod seventh_dialect;
 mod support;
 mod tenancy;
 mod verifiers;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
 use crate::domain::lease::Claimed;
-use crate::store::accept::{Accepted, HandOff, NewEvent};
+use crate::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use crate::store::{Store, StoreError};
 
 /// Statements under way at once: one being committed, one being filled.

@@ -13,8 +13,8 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
 use crate::domain::secret::Secret;
-use crate::store::destinations::SecretRow;
 use crate::store::history::attempts::AttemptRecord;
+use crate::store::outbox::destinations::SecretRow;
 
 /// An attempt to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

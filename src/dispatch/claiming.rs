@@ -9,7 +9,7 @@ use super::dispatcher::Dispatcher;
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::WebhookId;
 use crate::store::StoreError;
-use crate::store::claim::{DueLane, LaneQuota};
+use crate::store::outbox::claim::{DueLane, LaneQuota};
 
 /// Deliveries claimed in one statement.
 const CLAIM: usize = 500;

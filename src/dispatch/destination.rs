@@ -14,7 +14,7 @@ use crate::domain::retry::{RetryPolicy, StatusRange};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_MAX_IN_FLIGHT, DEFAULT_TIMEOUT_SECONDS, RetryOverride};
 use crate::net::{Headers, Target, UrlError, check_custom_headers};
-use crate::store::destinations::DestinationRow;
+use crate::store::outbox::destinations::DestinationRow;
 
 /// All that sending to a webhook takes.
 pub(super) struct Destination {

@@ -8,16 +8,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use super::destination::Destination;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
+use crate::domain::clock::later;
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::lease::{DialectRevision, DispatcherId};
-use crate::store::dispatchers::Snapshot;
+use crate::domain::retry::WebhookEffect;
+use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
 
 /// A view of the webhooks is good for this long.
 pub(super) const VALIDITY: Duration = Duration::from_secs(1);
+
+/// For how long a receiver's word about its webhook is taken from here, until the database knows and the view is renewed.
+const HUSH: Duration = Duration::from_secs(1);
 
 /// Destinations kept; beyond that all are read again, which is rare and cheap.
 const MOST: usize = 20_000;
@@ -31,6 +38,8 @@ pub(super) struct Directory {
 
 struct Known {
     destinations: HashMap<WebhookId, Arc<Destination>>,
+    /// Webhooks whose receivers want nothing until a time, at the revision that they said it of.
+    hushed: HashMap<WebhookId, (i32, DateTime<Utc>)>,
     /// What the last look saw, and when it began.
     seen: Option<Snapshot>,
     seen_at: Option<Instant>,
@@ -42,7 +51,14 @@ struct Known {
 
 impl Directory {
     pub(super) fn new(context: Context) -> Self {
-        let known = Known { destinations: HashMap::new(), seen: None, seen_at: None, told: Vec::new(), drops: 0 };
+        let known = Known {
+            destinations: HashMap::new(),
+            hushed: HashMap::new(),
+            seen: None,
+            seen_at: None,
+            told: Vec::new(),
+            drops: 0,
+        };
         Self { context, known: Mutex::new(known), profiles: Mutex::default() }
     }
 
@@ -70,6 +86,8 @@ impl Directory {
             for id in &news.changed {
                 known.destinations.remove(id);
             }
+            let now = self.context.clock.now();
+            known.hushed.retain(|_, (_, until)| now < *until);
             known.drops += u64::from(!news.changed.is_empty());
             known.seen = Some(news.snapshot.clone());
             known.seen_at = Some(began);
@@ -80,6 +98,22 @@ impl Directory {
             self.known().told = process;
         }
         Ok(())
+    }
+
+    /// The receiver wants nothing for now: what waits behind its answer is not sent while that is being recorded.
+    pub(super) fn hush(&self, webhook_id: WebhookId, revision: i32, effect: WebhookEffect) {
+        let bridged = later(self.context.clock.now(), HUSH);
+        let until = match effect {
+            WebhookEffect::ParkUntil(until) => until.min(bridged),
+            WebhookEffect::Disable => bridged,
+        };
+        self.known().hushed.insert(webhook_id, (revision, until));
+    }
+
+    /// Whether a webhook may be sent to now, as it is in this view.
+    pub(super) fn takes(&self, webhook_id: WebhookId, destination: &Destination, now: DateTime<Utc>) -> bool {
+        let is_hushed = |(revision, until): &(i32, _)| *revision == destination.revision && now < *until;
+        destination.takes(now) && !self.known().hushed.get(&webhook_id).is_some_and(is_hushed)
     }
 
     /// How to reach a webhook; `None` where it was deleted.

@@ -21,7 +21,7 @@ use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
 use crate::store::StoreError;
-use crate::store::accept::HandOff;
+use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
@@ -42,7 +42,7 @@ pub struct Dispatcher {
     /// A lane runs low while more of it is in the database.
     low: Notify,
     /// A worker left or a tick put something right: time to see whether all is quiet.
-    changed: Notify,
+    pub(super) changed: Notify,
     pub(super) closing: AtomicBool,
     pub(super) tasks: TaskTracker,
 }
@@ -106,29 +106,6 @@ impl Dispatcher {
         self.claim_due().await?;
         self.changed.notify_waiters();
         Ok(())
-    }
-
-    /// Ticks until nothing is due, waiting or under way: for tests, which steer the clock in between.
-    pub async fn drain(self: &Arc<Self>) -> Result<(), StoreError> {
-        loop {
-            self.tick().await?;
-            self.quiet().await;
-            let nothing_returned = self.returned().is_empty();
-            if nothing_returned && self.context.store.due_lanes(self.context.clock.now()).await?.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn quiet(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.lanes().is_idle() {
-                break;
-            }
-            changed.await;
-        }
-        self.settler.settled().await;
     }
 
     async fn release_returned(&self) -> Result<(), StoreError> {
@@ -247,10 +224,12 @@ impl Drop for Turn<'_> {
         }
         let mut lanes = dispatcher.lanes();
         let is_low = lanes.done(*webhook_id, pace.unwrap_or(Pace::Restart));
+        let hired = lanes.hire_beside(*webhook_id);
         if pace.is_none() {
             lanes.dismiss();
         }
         drop(lanes);
+        dispatcher.employ(hired);
         if is_low {
             dispatcher.low.notify_one();
         }

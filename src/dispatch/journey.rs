@@ -18,7 +18,7 @@ use crate::domain::lease::Claimed;
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
 use crate::net::{Headers, Request};
-use crate::store::settle::Settlement;
+use crate::store::outbox::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
 const STALE_PAUSE: Duration = Duration::from_millis(10);
@@ -59,7 +59,7 @@ impl Dispatcher {
         // From here on nothing waits until the request is under way: what is true of the webhook and the lease now is true then.
         let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
-        if !destination.takes(now) {
+        if !self.directory.takes(claimed.webhook_id, &destination, now) {
             return Ok(None);
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);
@@ -78,7 +78,7 @@ impl Dispatcher {
             }
         };
         let outcome = self.send(claimed, &destination, &profile, body, now).await?;
-        Ok(Some(self.judge(claimed, destination.revision, &policy, outcome, now)))
+        Ok(Some(self.judge(claimed, &destination, &policy, outcome, now)))
     }
 
     /// The destination as a recent look at the database has it; `None` where it is gone, or the lease is.
@@ -135,15 +135,22 @@ impl Dispatcher {
     fn judge(
         &self,
         claimed: &Claimed,
-        webhook_revision: i32,
+        destination: &Destination,
         policy: &RetryPolicy,
         outcome: Outcome,
         started_at: DateTime<Utc>,
     ) -> Ended {
         let ended = self.context.clock.now();
         let decision = decide(policy, claimed.scheduled_attempt(), &outcome, ended, rand::random());
+        if let Some(effect) = decision.webhook {
+            self.directory.hush(claimed.webhook_id, destination.revision, effect);
+        }
         let detail = matches!(decision.verdict, Verdict::Dead(_)).then(|| reason_to_give_up(&outcome));
-        Ended { attempt: Some(Attempt { started_at, webhook_revision, outcome }), decision, detail }
+        Ended {
+            attempt: Some(Attempt { started_at, webhook_revision: destination.revision, outcome }),
+            decision,
+            detail,
+        }
     }
 }
 

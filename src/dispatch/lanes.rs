@@ -65,8 +65,13 @@ impl Lane {
         Self { queue: VecDeque::new(), in_flight: 0, limit: 1, pace: usize::MAX, has_turn: false, backlog: false }
     }
 
+    fn startable(&self, free: usize) -> usize {
+        let most = self.limit.min(self.pace).min((free / SHARE).max(1));
+        most.saturating_sub(self.in_flight).min(self.queue.len())
+    }
+
     fn may_start(&self, free: usize) -> bool {
-        !self.queue.is_empty() && self.in_flight < self.limit.min(self.pace).min((free / SHARE).max(1))
+        self.startable(free) > 0
     }
 
     fn change_pace(&mut self, pace: Pace) {
@@ -122,6 +127,13 @@ impl Lanes {
         let hired = wanted.min(self.capacity - self.workers);
         self.workers += hired;
         hired
+    }
+
+    /// Hires workers for what a lane may start beside the one that the caller will: its pace may have grown. Says how many.
+    pub(super) fn hire_beside(&mut self, id: WebhookId) -> usize {
+        let free = self.capacity - self.in_flight;
+        let startable = self.by_webhook.get(&id).map_or(0, |lane| lane.startable(free));
+        self.hire(startable.saturating_sub(1))
     }
 
     /// The delivery whose turn it is. `None` means that nothing may be started now, and dismisses the worker that asked.

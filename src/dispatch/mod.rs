@@ -27,6 +27,7 @@ mod dispatcher;
 mod journey;
 mod lanes;
 mod lease;
+mod quiet;
 mod settler;
 mod shutdown;
 

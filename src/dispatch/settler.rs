@@ -13,7 +13,7 @@ use super::lease::Lease;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
 use crate::store::Store;
-use crate::store::settle::Settlement;
+use crate::store::outbox::settle::Settlement;
 
 /// Statements under way at once.
 const WORKERS: usize = 2;

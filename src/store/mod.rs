@@ -8,19 +8,13 @@
 //!
 //! **To add** a table: a migration, a file here named after its noun, and a comment above each column.
 
-pub mod accept;
-mod api_keys;
-pub mod claim;
-pub mod destinations;
 pub mod dialects;
-pub mod dispatchers;
 mod error;
 pub mod history;
 pub mod housekeeping;
 mod ids;
+pub mod outbox;
 mod pool;
-pub mod rate_gates;
-pub mod settle;
 mod tenants;
 pub mod webhooks;
 mod words;

@@ -1,6 +1,7 @@
 //! A receiver that keeps what it gets and answers as it is told.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 /// A request as it arrived.
@@ -20,6 +21,8 @@ pub struct Received {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub at: Instant,
+    /// Other requests that were under way when it arrived.
+    pub alongside: usize,
 }
 
 impl Received {
@@ -38,6 +41,8 @@ pub enum Reply {
     Status(u16),
     With(u16, Vec<(&'static str, String)>, String),
     After(Duration, u16),
+    /// Answers once the test adds a permit.
+    Gate(Arc<Semaphore>, u16),
     Hang,
     /// `LimAI`'s handshake: the challenge back in JSON.
     Challenge,
@@ -56,6 +61,16 @@ struct Shared {
     next: Mutex<VecDeque<Reply>>,
     usual: Mutex<Reply>,
     arrived: Notify,
+    under_way: AtomicUsize,
+}
+
+/// A request under way; it ends with its answer, or when its sender hangs up.
+struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Receiver {
@@ -67,6 +82,7 @@ impl Receiver {
             next: Mutex::default(),
             usual: Mutex::new(Reply::Status(204)),
             arrived: Notify::new(),
+            under_way: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -117,6 +133,8 @@ impl Receiver {
 }
 
 async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let alongside = state.under_way.fetch_add(1, Ordering::AcqRel);
+    let _under_way = UnderWay(Arc::clone(&state));
     let challenge = || {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         body["challenge"].as_str().unwrap_or_default().to_owned()
@@ -127,7 +145,7 @@ async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, 
         Reply::ChallengeBare => challenge().into_response(),
         _ => ().into_response(),
     };
-    let received = Received { path: uri.path().to_owned(), headers, body, at: Instant::now() };
+    let received = Received { path: uri.path().to_owned(), headers, body, at: Instant::now(), alongside };
     state.received.lock().unwrap().push(received);
     state.arrived.notify_waiters();
     let status = |status| StatusCode::from_u16(status).expect("a status");
@@ -143,6 +161,10 @@ async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, 
         }
         Reply::After(pause, code) => {
             tokio::time::sleep(pause).await;
+            status(code).into_response()
+        }
+        Reply::Gate(gate, code) => {
+            gate.acquire().await.expect("an open gate").forget();
             status(code).into_response()
         }
         Reply::Hang => std::future::pending().await,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -84,15 +85,26 @@ impl World {
 
     pub async fn with(dialects: Dialects) -> Self {
         let database_url = database::fresh().await;
-        Self::on(database_url, dialects).await
+        Self::on(database_url, dialects, Clock::steered).await
+    }
+
+    /// A world whose clock runs.
+    pub async fn in_real_time() -> Self {
+        let dialects = Dialects::builtin().expect("the built-in dialects");
+        Self::on(database::fresh().await, dialects, Clock::running).await
     }
 
     /// Another process, so to speak, on the same database.
     pub async fn beside(&self) -> Self {
-        Self::on(self.database_url.clone(), Dialects::clone(&self.context.dialects)).await
+        self.beside_with(Dialects::clone(&self.context.dialects)).await
     }
 
-    async fn on(database_url: String, dialects: Dialects) -> Self {
+    /// Another process, whose dialects are others.
+    pub async fn beside_with(&self, dialects: Dialects) -> Self {
+        Self::on(self.database_url.clone(), dialects, Clock::steered).await
+    }
+
+    async fn on(database_url: String, dialects: Dialects, clock: fn(DateTime<Utc>) -> Clock) -> Self {
         let settings = store::Config { connections: 4, hot_connections: 6, ..store::Config::default() };
         let store = Store::connect(&database_url, &settings).expect("a URL");
         let texts: Vec<_> = dialects
@@ -104,7 +116,7 @@ impl World {
             })
             .collect();
         store.publish_dialects(&texts).await.expect("dialects");
-        let clock = Clock::steered(store.database_now().await.expect("a clock"));
+        let clock = clock(store.database_now().await.expect("a clock"));
         let egress = net::Config {
             allow: ["127.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network")).into(),
             ..net::Config::default()
@@ -141,6 +153,11 @@ impl World {
         let _looking = self.looking.lock().await;
         let drained = tokio::time::timeout(Duration::from_secs(20), self.dispatcher.drain()).await;
         drained.expect("nothing hangs").expect("the database answers");
+    }
+
+    /// One look at the database, which also lets what was handed over in memory be sent.
+    pub async fn look(&self) {
+        self.dispatcher.tick().await.expect("a look");
     }
 
     /// Keeps looking for due deliveries, as `run` does, until the world ends.
@@ -197,6 +214,14 @@ impl World {
         made["key"].as_str().expect("a key").to_owned()
     }
 
+    /// One value of the database.
+    pub async fn value<T>(&self, statement: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(statement).fetch_one(&self.pool).await.expect(statement)
+    }
+
     /// Rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         let statement = format!("SELECT count(*) FROM tidings.{table}");
@@ -242,6 +267,33 @@ impl Tenant<'_> {
     pub async fn event(&self, event_type: &str, data: Value) -> String {
         let accepted = self.post("/v1/events", json!({"type": event_type, "data": data})).await.expect(202);
         accepted["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Reports events of one type, 1,000 at most, as one batch.
+    pub async fn events(&self, event_type: &str, count: usize) {
+        let events: Vec<_> = (0..count).map(|number| json!({"type": event_type, "data": {"n": number}})).collect();
+        self.post("/v1/events/batch", json!({"events": events})).await.expect(202);
+    }
+
+    /// The state of a delivery, and whatever else is told of it.
+    pub async fn delivery_of(&self, event_id: &str) -> Value {
+        let event = self.get(&format!("/v1/events/{event_id}")).await.expect(200);
+        let id = event["deliveries"][0]["id"].as_str().expect("a delivery").to_owned();
+        self.get(&format!("/v1/deliveries/{id}")).await.expect(200)
+    }
+
+    /// The attempts of a delivery, newest first.
+    pub async fn attempts(&self, delivery: &Value) -> Vec<Value> {
+        let path = format!("/v1/deliveries/{}/attempts?page[size]=100", delivery["id"].as_str().expect("an id"));
+        self.get(&path).await.expect(200)["data"].as_array().expect("a list").clone()
+    }
+
+    /// The only dead letter.
+    pub async fn dead_letter(&self) -> Value {
+        let letters = self.get("/v1/dead-letters").await.expect(200);
+        let letters = letters["data"].as_array().expect("a list");
+        assert_eq!(letters.len(), 1, "one dead letter");
+        letters[0].clone()
     }
 
     /// Reports an event from its JSON text, whose bytes matter.

@@ -12,7 +12,7 @@ use crate::domain::outcome::{Class, Outcome};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
 use crate::net::{Headers, Request, Target, check_custom_headers};
-use crate::store::destinations::SecretRow;
+use crate::store::outbox::destinations::SecretRow;
 
 /// A webhook's secrets and headers, opened.
 pub(super) struct Outgoing {

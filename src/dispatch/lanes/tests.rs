@@ -95,18 +95,25 @@ fn a_silent_receiver_is_slowed_and_successes_bring_the_pace_back() {
     }
     lanes.hire(100);
     assert_eq!(start_all(&mut lanes).len(), 8, "a quarter of the limit");
+    while lanes.workers > 8 {
+        assert!(lanes.next().is_none(), "the others leave");
+    }
     lanes.done(id, Pace::Restart);
     for _ in 0..7 {
         lanes.done(id, Pace::Same);
     }
+    lanes.workers = 1;
     let mut rounds = vec![];
+    let mut hired = 1;
     for _ in 0..6 {
-        lanes.hire(100);
-        let started = start_all(&mut lanes).len();
-        for _ in 0..started {
+        let started: Vec<_> = (0..hired).filter_map(|_| lanes.next()).collect();
+        // Whoever ends an attempt goes on, beside those hired for what the grown pace allows.
+        hired = started.len();
+        for _ in &started {
             lanes.done(id, Pace::Faster);
+            hired += lanes.hire_beside(id);
         }
-        rounds.push(started);
+        rounds.push(started.len());
     }
     assert_eq!(rounds, [1, 2, 4, 8, 16, 32]);
 }

@@ -16,7 +16,7 @@ use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type};
 use crate::domain::ids::{EventId, TenantId};
-use crate::store::accept::NewEvent;
+use crate::store::outbox::accept::NewEvent;
 
 /// Events in one batch at most.
 pub(super) const MAX_BATCH: usize = 1_000;

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::actions::{ActionError, Fault};
 use crate::api::problem::Problem;
 use crate::domain::ids::{EventId, TenantId};
-use crate::store::accept::Accepted;
+use crate::store::outbox::accept::Accepted;
 use crate::store::{Store, StoreError};
 
 /// The stable word for a key that was used for something else.

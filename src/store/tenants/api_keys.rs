@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::ids::{KeyId, TenantId};
 use crate::domain::tenant::{ApiKey, Principal, Role};
+use crate::store::{Store, StoreError};
 
 struct Row {
     id: KeyId,

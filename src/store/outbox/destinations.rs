@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::secret::Sealed;
+use crate::store::{Store, StoreError};
 
 /// A webhook as a dispatcher sees it.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
-use super::{Store, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
+use crate::store::{Store, StoreError};
 
 /// An event on its way in.
 #[derive(Debug, Clone)]

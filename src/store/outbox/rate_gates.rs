@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::claim::LaneQuota;
-use super::{Store, StoreError};
 use crate::domain::ids::{TenantId, WebhookId};
+use crate::store::{Store, StoreError};
 
 /// Quotas of webhooks with a limit, side by side as the statements take them.
 struct Columns {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::clock::later;
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
+use crate::store::{Store, StoreError};
 
 /// What a dispatcher has seen of the database; only compared there.
 pub type Snapshot = String;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
+use crate::store::{Store, StoreError};
 
 /// A webhook with something due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

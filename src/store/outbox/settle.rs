@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::Claimed;
 use crate::domain::retry::{Verdict, WebhookEffect};
+use crate::store::{Store, StoreError};
 
 /// A claimed delivery with what came of it.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl Store {
     /// recorded, since whoever holds the lease now will. Doing it twice is the same as once.
     ///
     /// Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it
-    /// was last analysed, and a plan made for an empty one reads a full one whole.
+    /// was last analysed, and a plan made for an empty one reads a full one whole. A row that another transaction changes
+    /// in between has moved, so it is not found at its place, and its lease is lost.
     pub async fn settle(
         &self,
         settlements: &[Settlement],
@@ -105,7 +106,7 @@ impl Store {
                        SELECT o.ctid AS place FROM tidings.outbox AS o
                        WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
                          AND o.attempts = result.number AND o.holder = result.holder
-                       LIMIT 1 FOR UPDATE
+                       LIMIT 1
                    ) AS lease
                ), finished AS (
                    DELETE FROM tidings.outbox AS o USING held WHERE held.verdict <> 'retry' AND o.ctid = held.place
@@ -118,7 +119,8 @@ impl Store {
                    SELECT * FROM finished UNION ALL SELECT * FROM postponed
                ), buried AS (
                    INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, detail)
-                   SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason, number, detail
+                   SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason,
+                       number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, detail
                    FROM finished WHERE verdict = 'dead'
                ), recorded AS (
                    INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,

@@ -1,10 +1,12 @@
-//! Tenants.
+//! Tenants and their keys.
+
+mod api_keys;
 
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
 use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Environment, Tenant};
+use crate::store::{Store, StoreError};
 
 struct Row {
     id: TenantId,

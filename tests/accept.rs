@@ -1,0 +1,196 @@
+//! Accepting: what is answered 202 is stored once, as it was sent, and owed to every webhook that wants it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::receiver::Received;
+use crate::support::world::Tenant;
+use crate::support::{Receiver, Reply, World};
+
+/// Each dialect with a type that it knows.
+const DIALECTS: [(&str, &str); 6] = [
+    ("standard", "any.type"),
+    ("numora", "document.reviewed"),
+    ("number7ai", "job.completed"),
+    ("beltic", "processed"),
+    ("limai", "DOCUMENT_EXTRACTED"),
+    ("docintell", "document.uploaded"),
+];
+
+/// Members that most JSON libraries would write otherwise than they stand here.
+const ODD_MEMBERS: &str = "\"price\":1.0, \"rate\" :1e2,\"big\":18446744073709551616,\"small\":-0.0E-7,\n\t\"twice\":1,\"twice\":2,\
+     \"nul\":\"\\u0000\",\"lone\":\"\\ud800 \\uDFFF\",\"e\":\"\\u00e9é\\/\" , \"list\":[ ]";
+
+/// An active webhook in a dialect.
+async fn webhook(tenant: &Tenant<'_>, receiver: &Receiver, dialect: &str) -> String {
+    let webhook = tenant.webhook_with(json!({"url": receiver.url, "events": ["*"], "dialect": dialect})).await;
+    let id = webhook["id"].as_str().expect("an id").to_owned();
+    if webhook["state"] == "pending_verification" {
+        receiver.then(Reply::Challenge);
+        tenant.post(&format!("/v1/webhooks/{id}/verify"), json!({})).await.expect(200);
+    }
+    id
+}
+
+#[tokio::test]
+async fn data_arrives_byte_for_byte_in_every_dialect() {
+    let world = World::new().await;
+    for (dialect, event_type) in DIALECTS {
+        let tenant = world.tenant().await;
+        let receiver = Receiver::start().await;
+        webhook(&tenant, &receiver, dialect).await;
+        let body = format!("{{\"type\":\"{event_type}\",\"data\": {{ {ODD_MEMBERS} }} }}");
+        tenant.raw_event(&body).await.expect(202);
+        world.drain().await;
+        let received = receiver.received();
+        let sent = std::str::from_utf8(&received.last().expect("a request").body).expect("UTF-8");
+        assert!(sent.contains(ODD_MEMBERS), "{dialect}: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn data_can_be_any_json_value() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "standard").await;
+    for (place, data) in ["null", "1.0", "\"\\ud800\"", "[1, 1]", "[[],{}]", "true", "{}"].into_iter().enumerate() {
+        tenant.raw_event(&format!("{{\"type\":\"a\",\"data\":{data}}}")).await.expect(202);
+        world.drain().await;
+        let body = receiver.received().swap_remove(place).body;
+        let end = format!("\"data\":{data}}}");
+        assert!(body.ends_with(end.as_bytes()), "{data}: {body:?}");
+    }
+}
+
+#[tokio::test]
+async fn sixty_four_parallel_posts_with_one_key_make_one_event() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "standard").await;
+    let body = json!({"type": "a", "data": {"n": 1}, "idempotency_key": "order-1"});
+    let answers = join_all((0..64).map(|_| tenant.post("/v1/events", body.clone()))).await;
+
+    let new = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(new, 1, "one of them was the first");
+    let told = answers.iter().map(|answer| (answer.json()["id"].to_string(), answer.json()["deliveries"].to_string()));
+    assert_eq!(told.collect::<HashSet<_>>().len(), 1, "all are told the same");
+    assert!(answers.iter().all(|answer| answer.json()["duplicate"] == json!(answer.status == 200)));
+    world.drain().await;
+    assert_eq!((world.count("events").await, receiver.count()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_key_means_one_content_for_24_hours() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let event = |n: u32| json!({"type": "a", "data": {"n": n}, "idempotency_key": "k"});
+    let first = tenant.post("/v1/events", event(1)).await.expect(202);
+    assert_eq!(tenant.post("/v1/events", event(2)).await.problem(409), "idempotency_key_reused");
+    world.clock.advance(Duration::from_secs(24 * 3_600 - 1));
+    let again = tenant.post("/v1/events", event(1)).await.expect(200);
+    assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)));
+    assert_eq!(tenant.post("/v1/events", event(2)).await.problem(409), "idempotency_key_reused");
+
+    world.clock.advance(Duration::from_secs(1));
+    let second = tenant.post("/v1/events", event(2)).await.expect(202);
+    assert_ne!(second["id"], first["id"]);
+    assert_eq!(tenant.post("/v1/events", event(1)).await.problem(409), "idempotency_key_reused");
+    assert_eq!(world.count("events").await, 2);
+}
+
+#[tokio::test]
+async fn a_key_is_its_tenants_own_and_may_come_as_a_header() {
+    let world = World::new().await;
+    let (one, other) = (world.tenant().await, world.tenant().await);
+    let body = json!({"type": "a", "data": 1, "idempotency_key": "k"});
+    let first = one.post("/v1/events", body.clone()).await.expect(202);
+    other.post("/v1/events", body).await.expect(202);
+    let request = world.request(reqwest::Method::POST, "/v1/events").bearer_auth(&one.key);
+    let request = request.header("Idempotency-Key", "k").json(&json!({"type": "a", "data": 1}));
+    assert_eq!(world.send(request).await.expect(200)["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_as_a_whole_or_not_at_all() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "standard").await;
+    tenant.post("/v1/events", json!({"type": "a", "data": 1, "idempotency_key": "used"})).await.expect(202);
+    world.drain().await;
+
+    for (wrong, status, pointer) in [
+        (json!({"type": "../", "data": 1}), 422, "/events/2/type"),
+        (json!({"type": "a", "data": 2, "idempotency_key": "used"}), 409, "/events/2/idempotency_key"),
+        (json!({"type": "a", "data": 2, "idempotency_key": "new"}), 409, "/events/2/idempotency_key"),
+        (json!({"type": "a"}), 422, "/events/2/data"),
+    ] {
+        let good = |n: u32| json!({"type": "a", "data": n, "idempotency_key": if n == 0 { "new" } else { "newer" }});
+        let events = json!({"events": [good(0), good(1), wrong]});
+        let problem = tenant.post("/v1/events/batch", events).await.expect(status);
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+        world.drain().await;
+        assert_eq!((world.count("events").await, receiver.count()), (1, 1), "nothing stored or sent");
+        assert_eq!(world.count("idempotency_keys").await, 1, "its keys are free");
+    }
+    let again = json!({"type": "a", "data": 1, "idempotency_key": "used"});
+    let twice = json!({"type": "a", "data": 3, "idempotency_key": "twice"});
+    let events = json!({"events": [again, twice.clone(), twice]});
+    let receipts = tenant.post("/v1/events/batch", events).await.expect(202);
+    let duplicates: Vec<_> = (0..3).map(|place| receipts["events"][place]["duplicate"].clone()).collect();
+    assert_eq!(duplicates, [json!(true), json!(false), json!(true)]);
+    assert_eq!(receipts["events"][1]["id"], receipts["events"][2]["id"]);
+    world.drain().await;
+    assert_eq!((world.count("events").await, receiver.count()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_body_tells_when_it_happened_or_else_when_it_was_accepted() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "docintell").await;
+    let event = json!({"type": "document.uploaded", "data": 1, "occurred_at": "2026-03-21T16:24:11+02:00"});
+    tenant.post("/v1/events", event).await.expect(202);
+    tenant.event("document.uploaded", json!(2)).await;
+    let accepted = world.clock.now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    world.after(Duration::from_secs(20)).await;
+    let mut told: Vec<_> = receiver
+        .received()
+        .iter()
+        .map(Received::json)
+        .map(|body| (body["data"].to_string(), body["timestamp"].clone()))
+        .collect();
+    told.sort_by_key(|(data, _)| data.clone());
+    let expected: [(String, Value); 2] = [("1".into(), json!("2026-03-21T14:24:11Z")), ("2".into(), json!(accepted))];
+    assert_eq!(told, expected);
+    let stamp = receiver.received().iter().map(|one| one.header("X-DocIntell-Timestamp").to_owned()).min();
+    assert_eq!(stamp.as_deref(), Some("1774103051"));
+}
+
+#[tokio::test]
+async fn an_event_is_owed_to_each_webhook_that_wants_its_type_once() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    for (patterns, wants) in [
+        (json!(["*"]), true),
+        (json!(["a.*", "a.b.c", "a.b.*", "*"]), true),
+        (json!(["a.b.c"]), true),
+        (json!(["a.b"]), false),
+        (json!(["b.*"]), false),
+        (json!(["a.b.c.*"]), false),
+    ] {
+        let receiver = Receiver::start().await;
+        let body = json!({"url": receiver.url, "events": patterns});
+        let webhook = tenant.webhook_with(body).await;
+        tenant.event("a.b.c", json!({})).await;
+        world.drain().await;
+        assert_eq!(receiver.count(), usize::from(wants), "{patterns}");
+        tenant.delete(&format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))).await.expect(204);
+    }
+}

@@ -1,0 +1,93 @@
+//! Dry runs: what would come of an event, without anything coming of it.
+
+use serde_json::{Value, json};
+
+use crate::support::{Receiver, World};
+
+/// A request's headers as shown, but for those that differ with the event's id.
+fn shown_headers(request: &Value) -> Vec<(String, String)> {
+    let headers = request["headers"].as_array().expect("headers");
+    let text = |header: &Value, member: &str| header[member].as_str().expect(member).to_owned();
+    headers.iter().map(|header| (text(header, "name").to_lowercase(), text(header, "value"))).collect()
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_exact_request_and_stores_and_sends_nothing() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    for dialect in ["docintell", "numora", "standard"] {
+        let headers = json!({"X-Team": "blue", "X-Api-Token": "hush"});
+        let body = json!({"url": receiver.url, "events": ["*"], "dialect": dialect, "headers": headers});
+        tenant.webhook_with(body).await;
+    }
+    for (event_type, matching) in [("document.uploaded", 2), ("document.reviewed", 2), ("any", 1)] {
+        let event = json!({"type": event_type, "data": {"amount": 1.5}, "occurred_at": "2026-03-21T14:24:11Z"});
+        let forecast = tenant.post("/v1/events?dry_run=true", event.clone()).await.expect(200);
+        assert_eq!(forecast["matches"].as_array().map(Vec::len), Some(matching), "{forecast}");
+        world.drain().await;
+        assert_eq!((world.count("events").await, world.count("outbox").await, receiver.count()), (0, 0, 0));
+    }
+
+    let event = json!({"type": "document.uploaded", "data": {"amount": 1.5}, "occurred_at": "2026-03-21T14:24:11Z"});
+    let forecast = tenant.post("/v1/events?dry_run=true", event.clone()).await.expect(200);
+    tenant.post("/v1/events", event).await.expect(202);
+    world.drain().await;
+    assert_eq!(receiver.count(), 2);
+    for shown in forecast["matches"].as_array().expect("matches") {
+        let is_docintell = shown["dialect"] == "docintell";
+        let received = receiver.received();
+        let arrived = received.iter().find(|one| one.headers.contains_key("x-docintell-event") == is_docintell);
+        let arrived = arrived.expect("a request");
+        let request = &shown["request"];
+        assert_eq!((&request["method"], &request["url"]), (&json!("POST"), &json!(receiver.url)));
+        assert_eq!(request["body"].as_str().expect("a body").as_bytes(), &arrived.body[..]);
+        for (name, value) in shown_headers(request) {
+            match name.as_str() {
+                "x-api-token" => assert_eq!(value, "[redacted]"),
+                // These differ with the event's id, and a dry run makes no event.
+                "webhook-id" | "webhook-signature" => assert_eq!(value.len(), arrived.header(&name).len()),
+                _ => assert_eq!(value, arrived.header(&name), "{name}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_why_webhooks_get_nothing_and_what_is_held() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let webhook = |events: &str, dialect: &str| json!({"url": receiver.url, "events": [events], "dialect": dialect});
+    tenant.webhook_with(webhook("push.failed", "numora")).await;
+    tenant.webhook_with(webhook("*", "limai")).await;
+    tenant.webhook_with(webhook("*", "beltic")).await;
+    let paused = tenant.webhook_with(webhook("*", "standard")).await;
+    let path = format!("/v1/webhooks/{}/deactivate", paused["id"].as_str().expect("an id"));
+    tenant.post(&path, json!({})).await.expect(200);
+
+    let event = json!({"type": "DOCUMENT_EXTRACTED", "data": {}});
+    let forecast = tenant.post("/v1/events?dry_run=true", event).await.expect(200);
+    let others = forecast["others"].as_array().expect("others").iter();
+    let mut reasons: Vec<_> = others.map(|one| format!("{} {}", one["dialect"], one["reason"])).collect();
+    reasons.sort();
+    let expected = ["\"beltic\" \"not_in_dialect\"", "\"limai\" \"never_verified\"", "\"numora\" \"not_subscribed\""];
+    assert_eq!(reasons, expected);
+    assert_eq!(forecast["matches"][0]["webhook_id"], paused["id"]);
+    assert_eq!(forecast["matches"][0]["held"], "inactive");
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_cannot_be_rendered() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "beltic").await;
+    let receiver = Receiver::start().await;
+    tenant.webhook(&receiver.url).await;
+    for (data, member) in [(json!({"status": 1}), json!("status")), (json!([1]), Value::Null)] {
+        let event = json!({"type": "processed", "data": data});
+        let forecast = tenant.post("/v1/events?dry_run=true", event).await.expect(200);
+        let shown = &forecast["matches"][0];
+        assert_eq!((&shown["request"], &shown["unrenderable"]["member"]), (&Value::Null, &member), "{forecast}");
+    }
+    assert_eq!(world.count("events").await, 0);
+}

@@ -1,0 +1,89 @@
+//! Fairness: no webhook delays another, and none gets more than it asked for.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::{Receiver, Reply, World};
+
+#[tokio::test]
+async fn fresh_events_of_50_webhooks_arrive_while_one_with_5000_hangs() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let hanging = Receiver::start().await;
+    hanging.always(Reply::Hang);
+    tenant.webhook_with(json!({"url": hanging.url, "events": ["slow"]})).await;
+    let fresh = Receiver::start().await;
+    for number in 0..50 {
+        let events = json!([format!("fresh.{number}")]);
+        tenant.webhook_with(json!({"url": format!("{}/{number}", fresh.url), "events": events})).await;
+    }
+    world.run();
+    for _ in 0..5 {
+        tenant.events("slow", 1_000).await;
+    }
+    hanging.wait_for(32).await;
+
+    let reported = Instant::now();
+    let events = (0..50).map(|number| tenant.event(format!("fresh.{number}").leak(), json!({})));
+    join_all(events).await;
+    let received = fresh.wait_for(50).await;
+    let last = received.iter().map(|one| one.at).max().expect("some");
+    assert!(last - reported < Duration::from_secs(2), "{:?}", last - reported);
+    let paths: std::collections::HashSet<_> = received.iter().map(|one| one.path.clone()).collect();
+    assert_eq!(paths.len(), 50);
+    assert!(hanging.count() <= 32, "{} under way", hanging.count());
+}
+
+#[tokio::test]
+async fn a_receiver_never_has_more_under_way_than_it_allows() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (narrow, usual) = (Receiver::start().await, Receiver::start().await);
+    for (receiver, more) in [(&narrow, json!(3)), (&usual, json!(null))] {
+        receiver.always(Reply::After(Duration::from_millis(10), 204));
+        let mut body = json!({"url": receiver.url, "events": ["*"]});
+        if more.is_number() {
+            body["max_in_flight"] = more;
+        }
+        tenant.webhook_with(body).await;
+    }
+    tenant.events("a", 100).await;
+    world.drain().await;
+    for (receiver, limit) in [(&narrow, 3), (&usual, 32)] {
+        let most = receiver.received().iter().map(|one| one.alongside + 1).max();
+        assert_eq!((receiver.count(), most), (100, Some(limit)));
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_holds_over_all_processes() {
+    let first = World::new().await;
+    let tenant = first.tenant().await;
+    let receiver = Receiver::start().await;
+    tenant.webhook_with(json!({"url": receiver.url, "events": ["*"], "rate_limit": 20})).await;
+    let second = first.beside().await;
+    let ahead = second.clock.now() - first.clock.now();
+    first.clock.advance(ahead.to_std().expect("the second began later"));
+    tenant.events("a", 100).await;
+    let held = "SELECT count(*) FROM tidings.outbox WHERE attempts = 0";
+    let mut begun = Vec::new();
+    for _ in 0..=20 {
+        tokio::try_join!(first.dispatcher.tick(), second.dispatcher.tick()).expect("a look");
+        begun.push(100 - first.value::<i64>(held).await);
+        let count = usize::try_from(begun.last().copied().expect("one")).expect("a count");
+        receiver.wait_for(count).await;
+        assert_eq!(receiver.count(), count, "what was let through and no more");
+        for world in [&first, &second] {
+            world.clock.advance(Duration::from_millis(100));
+        }
+    }
+    // A fifth of a second's worth may begin together.
+    for (step, window) in begun.windows(11).enumerate() {
+        let in_a_second = window[10] - window[0];
+        assert!((19..=20).contains(&in_a_second), "{in_a_second} in the second from step {step}: {begun:?}");
+    }
+    assert!((1..=5).contains(&begun[0]), "{begun:?}");
+}

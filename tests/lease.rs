@@ -1,0 +1,224 @@
+//! Leases: one process sends a delivery at a time, and what a process leaves behind is taken over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::support::world::Tenant;
+use crate::support::{Receiver, Reply, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A gate in front of a receiver's answers.
+fn gated(receiver: &Receiver, status: u16) -> Arc<Semaphore> {
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.always(Reply::Gate(Arc::clone(&gate), status));
+    gate
+}
+
+async fn webhook(tenant: &Tenant<'_>, receiver: &Receiver, more: Value) -> String {
+    let mut body = json!({"url": receiver.url, "events": ["*"], "timeout_seconds": 30});
+    body.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    tenant.webhook_with(body).await["id"].as_str().expect("an id").to_owned()
+}
+
+/// Time passes; of the two only the survivor renews its lease.
+async fn outlive(survivor: &World, gone: &World) {
+    for _ in 0..4 {
+        survivor.clock.advance(9 * SECOND);
+        gone.clock.advance(9 * SECOND);
+        survivor.look().await;
+    }
+}
+
+/// Waits for all that a process has under way.
+async fn finish(world: &World) {
+    let finished = tokio::time::timeout(10 * SECOND, world.dispatcher.quiet()).await;
+    finished.expect("nothing hangs");
+}
+
+#[tokio::test]
+async fn two_dispatchers_never_send_the_same_delivery() {
+    let first = World::new().await;
+    let tenant = first.tenant().await;
+    let second = first.beside().await;
+    let receiver = Receiver::start().await;
+    let id = webhook(&tenant, &receiver, json!({})).await;
+    tenant.post(&format!("/v1/webhooks/{id}/deactivate"), json!({})).await.expect(200);
+    tenant.events("a", 500).await;
+    assert_eq!(first.count("outbox").await, 500, "all of it is up for claiming");
+    tenant.post(&format!("/v1/webhooks/{id}/activate"), json!({})).await.expect(200);
+
+    tokio::join!(first.drain(), second.drain());
+    first.drain().await;
+    let mut ids: Vec<_> = receiver.received().iter().map(|one| one.header("webhook-id").to_owned()).collect();
+    assert_eq!(ids.len(), 500);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 500);
+    let repeated: i64 = first.value("SELECT count(*) FROM tidings.attempts WHERE number > 1").await;
+    assert_eq!(repeated, 0);
+}
+
+#[tokio::test]
+async fn a_zombies_late_result_changes_nothing() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({})).await;
+    let survivor = zombie.beside().await;
+    let gate = gated(&receiver, 500);
+    let event = tenant.event("a", json!({})).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+
+    receiver.always(Reply::Status(204));
+    outlive(&survivor, &zombie).await;
+    survivor.drain().await;
+    assert_eq!(receiver.count(), 2, "it is sent again by whoever is alive");
+    gate.add_permits(1);
+    finish(&zombie).await;
+
+    let delivery = tenant.delivery_of(&event).await;
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+    let attempts = tenant.attempts(&delivery).await;
+    assert_eq!(attempts.len(), 1, "what nobody recorded is not made up");
+    assert_eq!((&attempts[0]["number"], &attempts[0]["status"]), (&json!(2), &json!(204)));
+    zombie.drain().await;
+    survivor.drain().await;
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn a_zombies_late_success_does_not_end_a_newer_attempt() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({})).await;
+    let survivor = zombie.beside().await;
+    let gate = gated(&receiver, 204);
+    let event = tenant.event("a", json!({})).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+
+    receiver.always(Reply::Status(500));
+    outlive(&survivor, &zombie).await;
+    survivor.drain().await;
+    gate.add_permits(1);
+    finish(&zombie).await;
+    let delivery = tenant.delivery_of(&event).await;
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!(2)), "the newer one waits");
+}
+
+#[tokio::test]
+async fn what_waits_in_a_process_that_lost_its_lease_is_never_sent_by_it() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({"max_in_flight": 1})).await;
+    let survivor = zombie.beside().await;
+    let gate = gated(&receiver, 204);
+    tenant.events("a", 5).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+
+    receiver.always(Reply::Status(204));
+    outlive(&survivor, &zombie).await;
+    survivor.drain().await;
+    assert_eq!(receiver.count(), 6, "the one under way twice, the four behind it once");
+    gate.add_permits(1);
+    zombie.drain().await;
+    assert_eq!((receiver.count(), zombie.count("outbox").await), (6, 0));
+}
+
+#[tokio::test]
+async fn an_orphan_of_the_last_attempt_is_given_up_with_the_attempts_that_were_made() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let receiver = Receiver::start().await;
+    let retry = json!({"retry": {"max_attempts": 2, "initial_seconds": 5, "jitter": 0}});
+    webhook(&tenant, &receiver, retry).await;
+    receiver.then(Reply::Status(500));
+    let _gate = gated(&receiver, 204);
+    let event = tenant.event("a", json!({})).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+    finish(&zombie).await;
+    let survivor = zombie.beside().await;
+    zombie.clock.advance(5 * SECOND);
+    survivor.clock.advance(5 * SECOND);
+    zombie.look().await;
+    receiver.wait_for(2).await;
+
+    outlive(&survivor, &zombie).await;
+    survivor.drain().await;
+    assert_eq!(receiver.count(), 2, "no attempt beyond the schedule");
+    let letter = tenant.dead_letter().await;
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("attempts_exhausted"), &json!(2)), "{letter}");
+    let delivery = tenant.delivery_of(&event).await;
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("dead"), &json!(2)));
+    assert_eq!(tenant.attempts(&delivery).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_closes_gives_its_leases_back_at_once_without_counting_an_attempt() {
+    let leaving = World::new().await;
+    let tenant = leaving.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({"max_in_flight": 1})).await;
+    let staying = leaving.beside().await;
+    let gate = gated(&receiver, 204);
+    tenant.events("a", 5).await;
+    leaving.look().await;
+    receiver.wait_for(1).await;
+
+    let closing = tokio::spawn({
+        let dispatcher = Arc::clone(&leaving.dispatcher);
+        async move { dispatcher.close().await }
+    });
+    gate.add_permits(5);
+    closing.await.expect("closed");
+    staying.drain().await;
+    assert_eq!((receiver.count(), staying.count("outbox").await), (5, 0), "each once");
+    let numbers: Vec<i16> =
+        sqlx::query_scalar("SELECT number FROM tidings.attempts").fetch_all(&staying.pool).await.expect("attempts");
+    assert_eq!(numbers, [1; 5]);
+}
+
+#[tokio::test]
+async fn no_send_begins_after_a_deactivation_was_answered() {
+    for other_is_alive in [true, false] {
+        let first = World::new().await;
+        let tenant = first.tenant().await;
+        let receiver = Receiver::start().await;
+        let id = webhook(&tenant, &receiver, json!({"max_in_flight": 2})).await;
+        let second = first.beside().await;
+        let gate = gated(&receiver, 204);
+        // Both processes have requests under way and more behind them.
+        tenant.events("a", 10).await;
+        let beside = Tenant { world: &second, ..tenant.clone() };
+        beside.events("a", 10).await;
+        tokio::join!(first.look(), second.look());
+        receiver.wait_for(4).await;
+
+        first.run();
+        if other_is_alive {
+            second.run();
+        }
+        let changed = tenant.patch(&format!("/v1/webhooks/{id}"), json!({"is_active": false})).await.expect(200);
+        assert_eq!(changed["state"], "inactive");
+        gate.add_permits(20);
+        finish(&first).await;
+        if !other_is_alive {
+            second.look().await;
+        }
+        finish(&second).await;
+        assert_eq!(receiver.count(), 4, "only what was under way");
+
+        second.run();
+        tenant.post(&format!("/v1/webhooks/{id}/activate"), json!({})).await.expect(200);
+        receiver.wait_for(20).await;
+    }
+}
