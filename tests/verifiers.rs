@@ -98,6 +98,7 @@ fn believed(verdict: &Value, id: &str, mark: &str) {
 /// Delivers to a receiver in this dialect, to one that knows another secret, and through a rotation.
 async fn judge(script: &str, dialect: &str, event_type: &str) {
     let world = World::new().await;
+    world.run();
     let tenant = world.tenant().await;
     let body = json!({"url": NOWHERE, "events": ["*"], "dialect": dialect});
     let registered = tenant.webhook_with(body.clone()).await;
@@ -158,6 +159,7 @@ async fn the_official_library_for_node_believes_the_standard_dialect() {
 #[tokio::test]
 async fn the_official_library_for_rust_believes_the_standard_dialect() {
     let world = World::new().await;
+    world.run();
     let (tenant, receiver) = (world.tenant().await, Receiver::start().await);
     let registered = tenant.webhook(&receiver.url).await;
     let rotated = tenant.post(&format!("{}/rotate", path(&registered)), json!({})).await.expect(200);
