@@ -8,8 +8,8 @@ use tidings::store::{self, Store};
 
 use crate::support::database;
 
-/// Compiles the library against a database with the current migrations and compares what it learns with `.sqlx`.
-/// `UPDATE_SQLX=1` writes it there instead.
+/// Compiles the library against a database with the current migrations and compares what it learns with `.sqlx`, which
+/// `.ci/queries` writes.
 #[tokio::test]
 #[ignore = "compiles the library once more; the CI script runs it"]
 async fn the_query_cache_is_that_of_the_migrations() {
@@ -30,18 +30,9 @@ async fn the_query_cache_is_that_of_the_migrations() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let (found, expected) = (files(&kept), files(fresh.path()));
     assert!(expected.len() > 50, "the compiler described the queries");
-    if std::env::var_os("UPDATE_SQLX").is_some() {
-        for name in found.keys() {
-            std::fs::remove_file(kept.join(name)).expect("an old description removed");
-        }
-        for (name, text) in &expected {
-            std::fs::write(kept.join(name), text).expect("a description written");
-        }
-        return;
-    }
     let stale: Vec<_> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
     let missing: Vec<_> = expected.iter().filter(|(name, text)| found.get(*name) != Some(text)).collect();
-    let advice = "run `UPDATE_SQLX=1 cargo test query_cache -- --ignored` and commit `.sqlx`";
+    let advice = "run `.ci/queries` and commit `.sqlx`";
     assert!(stale.is_empty() && missing.is_empty(), "{advice}\nno longer used: {stale:?}\nnew or changed: {missing:?}");
 }
 
