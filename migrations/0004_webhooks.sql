@@ -12,7 +12,7 @@ CREATE TABLE tidings.webhooks (
     dialect text NOT NULL REFERENCES tidings.dialects (name),
     -- For people.
     description text NOT NULL DEFAULT '',
-    -- Names of the custom headers; their values are sealed in webhook_secrets.
+    -- Names of the custom headers; their values are sealed in webhook_revisions.
     header_names text[] NOT NULL DEFAULT '{}',
     -- Its own retry rules in place of the dialect's.
     retry jsonb,

@@ -62,10 +62,10 @@ impl Lease {
     /// Renews the lease when a third of it is over, and settles doubts. `true` means that it had run out: what was held is lost to
     /// others, and the process goes on under a new number.
     pub(super) async fn keep(&self, store: &Store) -> Result<bool, StoreError> {
-        if self.in_doubt.load(Ordering::Relaxed) {
-            let fresh = enlist(store, &self.clock, self.length).await?;
+        // Taken back first: a doubt that comes up under the new number is another one.
+        if self.in_doubt.swap(false, Ordering::Relaxed) {
+            let fresh = enlist(store, &self.clock, self.length).await.inspect_err(|_| self.doubt())?;
             self.numbers().push(fresh);
-            self.in_doubt.store(false, Ordering::Relaxed);
             info!("a claim failed halfway: going on under a new number");
         }
         self.retire(store).await?;
