@@ -39,16 +39,17 @@
 //! | floor | room | owns |
 //! |---|---|---|
 //! | 0 | [`domain`] | nouns and decisions, without I/O |
-//! | 1 | [`dialect`] | wire languages |
+//! | 1 | [`dialect`], [`telemetry`] | wire languages; what operators see |
 //! | 2 | [`store`], [`net`], [`embedded`] | Postgres; the way out and its guard; a private Postgres |
 //! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
-//! | 5 | [`config`], [`telemetry`], [`app`], [`shutdown`] | the parts put together |
+//! | 5 | [`config`], [`app`], [`shutdown`] | the parts put together |
 //! | 6 | [`cli`] | the program's commands |
 
 pub mod domain;
 
 pub mod dialect;
+pub mod telemetry;
 
 pub mod embedded;
 pub mod net;
@@ -62,6 +63,5 @@ pub mod dispatch;
 pub mod app;
 pub mod config;
 pub mod shutdown;
-pub mod telemetry;
 
 pub mod cli;

@@ -18,6 +18,7 @@ mod handover;
 mod layers;
 mod lease;
 mod lists;
+mod metrics;
 mod odd_events;
 mod overlap;
 mod pause;

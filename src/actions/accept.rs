@@ -4,14 +4,17 @@
 //! everything that queued up meanwhile, so the batch grows with the load and a lone event never waits for company.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use super::Context;
 use crate::domain::clock::Clock;
 use crate::domain::lease::Claimed;
 use crate::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use crate::store::{Store, StoreError};
+use crate::telemetry::meters::{Meters, Source};
 
 /// Statements under way at once: one being committed, one being filled.
 const FLUSHERS: usize = 2;
@@ -68,14 +71,16 @@ struct Desk {
     store: Store,
     clock: Clock,
     target: Option<Arc<dyn HandOffTarget>>,
+    meters: Meters,
 }
 
 impl Acceptor {
     /// Starts the flushers on `tasks`. Without a target every delivery is left for a dispatcher elsewhere to claim.
     #[must_use]
-    pub fn start(store: Store, clock: Clock, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
+    pub fn start(context: &Context, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let desk = Desk { store, clock, target };
+        let Context { store, clock, telemetry, .. } = context.clone();
+        let desk = Desk { store, clock, target, meters: telemetry.meters };
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..FLUSHERS {
             tasks.spawn(flush(desk.clone(), Arc::clone(&waiting)));
@@ -103,9 +108,11 @@ impl Acceptor {
         let stored = tokio::spawn(async move {
             let (_share, _turn) = (share, turn);
             let offer = Offer::from(desk.target.as_ref());
+            let begun = Instant::now();
             let stored = desk.store.accept_all_or_nothing(&events, desk.clock.now(), offer.terms()).await;
             let (accepted, claimed) = stored.map_err(|error| AcceptError::Store(Arc::new(error)))?;
             offer.take(claimed);
+            desk.count(Source::Batch, &accepted, begun);
             Ok(accepted)
         });
         stored.await.unwrap_or(Err(AcceptError::Busy))
@@ -115,9 +122,20 @@ impl Acceptor {
 impl Desk {
     async fn store(&self, events: &[NewEvent]) -> Result<Vec<Accepted>, StoreError> {
         let offer = Offer::from(self.target.as_ref());
+        let begun = Instant::now();
         let (accepted, claimed) = self.store.accept(events, self.clock.now(), offer.terms()).await?;
         offer.take(claimed);
+        self.count(Source::Rest, &accepted, begun);
         Ok(accepted)
+    }
+
+    fn count(&self, source: Source, accepted: &[Accepted], begun: Instant) {
+        let duplicates = accepted.iter().filter(|one| matches!(one, Accepted::Duplicate(_))).count();
+        let conflicts = accepted.iter().filter(|one| matches!(one, Accepted::Conflict(_))).count();
+        // Where a batch conflicts, nothing of it is stored.
+        let stored = if source == Source::Batch && conflicts > 0 { 0 } else { accepted.len() - duplicates - conflicts };
+        self.meters.accept.stored(source, stored, duplicates);
+        self.meters.accept.flushed(accepted.len(), begun.elapsed());
     }
 }
 

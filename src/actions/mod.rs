@@ -15,6 +15,7 @@ mod error;
 pub mod exhibit;
 mod in_force;
 mod member;
+pub mod observe;
 pub mod resend;
 pub mod show_attempt;
 pub mod tenants;
@@ -31,6 +32,7 @@ use crate::domain::clock::Clock;
 use crate::domain::secret::MasterKey;
 use crate::net::Sender;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 
 /// What every action works with. Clones share it.
 #[derive(Debug, Clone)]
@@ -45,6 +47,8 @@ pub struct Context {
     pub master_key: MasterKey,
     /// The way out.
     pub sender: Sender,
+    /// Who is told what was done.
+    pub telemetry: Telemetry,
 }
 
 impl Context {

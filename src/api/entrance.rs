@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Write;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ulid::Ulid;
@@ -14,6 +15,9 @@ use super::Api;
 use super::kinds;
 use super::problem::Problem;
 
+/// Where events come in.
+const INTAKES: [&str; 2] = ["/v1/events", "/v1/events/batch"];
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id (one from outside is not honoured: it would let a caller write into the log), and turns
@@ -21,7 +25,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Next) -> Response {
     let now = u64::try_from(api.clock.now().timestamp_millis()).unwrap_or_default();
     let id = format!("req_{}", Ulid::from_parts(now, rand::random()).to_string().to_ascii_lowercase());
+    let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let template = route.as_ref().map(MatchedPath::as_str);
+    let under_way = api.telemetry.meters.api.route(method.as_str(), template);
     let mut response = next.run(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         let known = response.extensions_mut().remove::<Problem>();
@@ -30,8 +38,15 @@ pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Nex
             let status = problem.status().as_u16();
             tracing::error!(request.id = %id, %method, %path, status, error = chain(cause), "request.failed");
         }
+        if method == Method::POST && template.is_some_and(|template| INTAKES.contains(&template)) {
+            api.telemetry.meters.api.refused(problem.code());
+        }
         response = problem.render(&id);
     }
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    under_way.answered(status, took);
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(request.id = %id, %method, %path, status, duration_ms, "api.request");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -37,7 +37,7 @@ use crate::actions::Context;
 use crate::actions::accept::Acceptor;
 
 pub use config::Config;
-pub use router::router;
+pub use router::{metrics_router, router};
 
 /// What every handler works with. Clones share it.
 #[derive(Clone)]

@@ -99,6 +99,11 @@ impl Problem {
         self.0.kind.status
     }
 
+    /// The stable word.
+    pub(super) fn code(&self) -> &'static str {
+        self.0.code
+    }
+
     /// What the log must know of it, if anything.
     pub(super) fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
         self.0.cause.as_deref()

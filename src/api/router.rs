@@ -8,7 +8,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dead_letters, deliveries, dialects, events, health, tenants, webhooks};
+use super::routes::{api_keys, dead_letters, deliveries, dialects, events, health, scrape, tenants, webhooks};
+use crate::actions::Context;
 
 /// Bytes of a body, where the path has no limit of its own.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -20,6 +21,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(scrape::scrape))
         .route("/v1/tenants", post(tenants::create).get(tenants::list))
         .route("/v1/tenants/{id}", get(tenants::show).patch(tenants::change).delete(tenants::delete))
         .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
@@ -47,4 +49,9 @@ pub fn router(api: Api) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), entrance))
         .with_state(api)
+}
+
+/// `/metrics` by itself, for a socket of its own.
+pub fn metrics_router(context: Context) -> Router {
+    Router::new().route("/metrics", get(scrape::scrape_alone)).with_state(context)
 }

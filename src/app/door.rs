@@ -41,8 +41,8 @@ pub(super) struct Door {
 
 impl Door {
     /// Listens. Nothing is answered before [`Door::serve`].
-    pub(super) async fn open(wanted: SocketAddr, router: Router) -> Result<Self, ListenError> {
-        let unable = |source| ListenError { address: wanted, setting: "`server.listen`", source };
+    pub(super) async fn open(wanted: SocketAddr, setting: &'static str, router: Router) -> Result<Self, ListenError> {
+        let unable = |source| ListenError { address: wanted, setting, source };
         let listener = TcpListener::bind(wanted).await.map_err(unable)?;
         let address = listener.local_addr().map_err(unable)?;
         Ok(Self { listener, address, router })
@@ -116,7 +116,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(slow));
-        Door::open(([127, 0, 0, 1], 0).into(), router).await.expect("a door")
+        Door::open(([127, 0, 0, 1], 0).into(), "`server.listen`", router).await.expect("a door")
     }
 
     async fn ask(address: SocketAddr, request: &str) -> String {

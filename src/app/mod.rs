@@ -32,8 +32,8 @@ use crate::dispatch::Dispatcher;
 use crate::domain::clock::Clock;
 use crate::domain::secret::{MasterKey, SecretError};
 use crate::net::Sender;
-use crate::store::Store;
 use crate::store::dialects::DialectText;
+use crate::telemetry::Telemetry;
 
 use door::Door;
 
@@ -74,9 +74,10 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// A program that is ready to run.
 pub struct App {
-    store: Store,
-    clock: Clock,
+    context: Context,
     door: Option<Door>,
+    /// A socket for metrics alone.
+    metrics: Option<Door>,
     dispatcher: Option<Arc<Dispatcher>>,
     /// What the API started beside itself.
     tasks: TaskTracker,
@@ -98,24 +99,35 @@ impl App {
         if roles.contains(&Role::Api) {
             // What is accepted here goes straight to the dispatcher here, where there is one.
             let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
-            let acceptor = Acceptor::start(context.store.clone(), context.clock.clone(), target, &tasks);
-            let router = api::router(Api::new(context.clone(), acceptor, &config.server));
-            door = Some(Door::open(config.server.listen, router).await?);
+            let acceptor = Acceptor::start(&context, target, &tasks);
+            let api = Api::new(context.clone(), acceptor, &config.server);
+            door = Some(Door::open(config.server.listen, "`server.listen`", api::router(api)).await?);
+        }
+        let mut metrics = None;
+        if let Some(address) = config.telemetry.metrics_listen {
+            let router = api::metrics_router(context.clone());
+            metrics = Some(Door::open(address, "`telemetry.metrics_listen`", router).await?);
         }
         let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
-        Ok(Self { store: context.store, clock: context.clock, door, dispatcher, tasks, grace })
+        Ok(Self { context, door, metrics, dispatcher, tasks, grace })
     }
 
     /// The time, as everything here tells it.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
-        &self.clock
+        &self.context.clock
     }
 
     /// Where the API listens, if it does.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.door.as_ref().map(|door| door.address)
+    }
+
+    /// Where metrics are, if they have a socket of their own.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|door| door.address)
     }
 
     /// The API itself, for calls from within the process.
@@ -126,8 +138,9 @@ impl App {
 
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { store, clock, door, dispatcher, tasks, grace } = self;
-        let serve = async {
+        let Self { context, door, metrics, dispatcher, tasks, grace } = self;
+        let folding = tokio::spawn(context.telemetry.meters.keep());
+        let serve = |door: Option<Door>| async {
             if let Some(door) = door {
                 door.serve(&shutdown, grace).await;
             }
@@ -135,10 +148,11 @@ impl App {
         let dispatch = async {
             match dispatcher {
                 Some(dispatcher) => dispatcher.run(shutdown.clone()).await,
-                None => drop(shutdown.run_until_cancelled(follow(&store, &clock)).await),
+                None => drop(shutdown.run_until_cancelled(follow(&context)).await),
             }
         };
-        tokio::join!(serve, dispatch);
+        tokio::join!(serve(door), serve(metrics), dispatch);
+        folding.abort();
         // They end with the last clone of the router; nobody should hold one any more.
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
@@ -148,10 +162,10 @@ impl App {
 }
 
 /// Keeps the clock with the database's.
-async fn follow(store: &Store, clock: &Clock) {
+async fn follow(context: &Context) {
     loop {
-        if let Ok(now) = store.database_now().await {
-            clock.follow(now);
+        if let Ok(now) = context.store.database_now().await {
+            context.clock.follow(now);
         }
         tokio::time::sleep(CLOCK_EVERY).await;
     }
@@ -175,7 +189,8 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
     store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
     let clock = wall_clock();
     clock.follow(store.database_now().await.map_err(AppError::Statement)?);
-    Ok(Context { store, clock, dialects, master_key, sender })
+    let telemetry = Telemetry::new(&config.telemetry);
+    Ok(Context { store, clock, dialects, master_key, sender, telemetry })
 }
 
 /// A running clock that starts with this host's time. Whoever has a database lets it follow that.

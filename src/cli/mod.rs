@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 use tokio::runtime;
 
 use crate::config::Loaded;
-use crate::{shutdown, telemetry};
+use crate::{shutdown, telemetry::log};
 pub use failure::Failure;
 use paint::Paint;
 
@@ -107,7 +107,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Dev => dev::settle(loaded),
         _ => loaded.config,
     };
-    telemetry::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
+    log::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let shutdown = shutdown::on_signals()?;

@@ -58,6 +58,7 @@ async fn serve(
     let app = App::build(config, &options.role, database).await?;
     tracing::info!(
         server.address = app.address().map(tracing::field::display),
+        metrics.address = app.metrics_address().map(tracing::field::display),
         roles = ?options.role,
         duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"

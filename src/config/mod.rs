@@ -50,7 +50,9 @@ pub struct Config {
     /// Further dialects.
     pub dialects: Dialects,
     /// Logs.
-    pub log: telemetry::Config,
+    pub log: telemetry::log::Config,
+    /// Metrics and traces.
+    pub telemetry: telemetry::Config,
 }
 
 impl Config {
@@ -62,7 +64,8 @@ impl Config {
         self.egress.validate().map_err(|error| error.to_string())?;
         self.dispatch.validate()?;
         self.retention.validate()?;
-        self.log.validate()
+        self.log.validate()?;
+        self.telemetry.validate()
     }
 }
 

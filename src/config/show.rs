@@ -8,7 +8,7 @@ use super::layers::{Setting, is_unset};
 use super::{Loaded, Origin};
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 2] = ["secrets.master_key", "server.platform_key"];
+const SECRET: [&str; 3] = ["secrets.master_key", "server.platform_key", "telemetry.otlp_headers"];
 
 const MASK: &str = "********";
 
@@ -34,6 +34,7 @@ fn shown(setting: &Setting) -> String {
     let name = setting.name();
     match &setting.value {
         value if is_unset(value) => "\"\"".to_owned(),
+        value if value.as_array().is_some_and(Vec::is_empty) => value.to_string(),
         _ if SECRET.contains(&name.as_str()) => format!("\"{MASK}\""),
         Value::String(url) if name == "database.url" => Value::String(without_password(url)).to_string(),
         value => value.to_string(),

@@ -42,7 +42,8 @@ fn the_built_in_file_has_every_key_and_says_what_the_rooms_say() {
         ("dispatch", keys_of::<dispatch::Config>()),
         ("retention", keys_of::<Retention>()),
         ("dialects", keys_of::<Dialects>()),
-        ("log", keys_of::<telemetry::Config>()),
+        ("telemetry", keys_of::<telemetry::Config>()),
+        ("log", keys_of::<telemetry::log::Config>()),
     ] {
         let listed: Vec<_> = listed[section].iter().map(|key| (*key).to_owned()).collect();
         assert_eq!(sorted(&listed), sorted(&keys), "[{section}]");

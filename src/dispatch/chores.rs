@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError};
 
@@ -27,12 +28,14 @@ pub(super) struct Chores {
 
 impl Chores {
     /// Does what is due.
-    pub(super) async fn tick(&self, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    pub(super) async fn tick(&self, context: &Context) -> Result<(), StoreError> {
+        let Context { store, clock, telemetry, .. } = context;
         let running_for = clock.running_for();
         let sweep = is_due(&self.swept, SWEEP, running_for);
         if sweep || (is_due(&self.watched, WATCH, running_for) && store.any_lapsed(clock.now()).await?) {
             let freed = store.rescue(clock.now(), GRACE).await?;
             if freed > 0 {
+                telemetry.meters.dispatch.rescued(freed);
                 warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
             }
         }

@@ -20,15 +20,21 @@ const SHORT_REST: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     pub(super) async fn claim_due(self: &Arc<Self>) -> Result<(), StoreError> {
-        let Context { store, clock, .. } = &self.context;
+        let Context { store, clock, telemetry, .. } = &self.context;
+        let meters = &telemetry.meters.dispatch;
         let Some(holder) = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed)) else { return Ok(()) };
-        let due = store.due_lanes(clock.now()).await?;
+        let now = clock.now();
+        let due = store.due_lanes(now).await?;
+        let oldest = due.iter().map(|lane| lane.due_at).min();
+        meters.oldest_due(oldest.and_then(|at| (now - at).to_std().ok()).unwrap_or_default());
         self.lanes().forget_backlogs();
         let quotas = self.within_rates(self.quotas(&due)).await?;
         if quotas.is_empty() {
             return Ok(());
         }
+        let begun = Instant::now();
         let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
+        meters.claimed(claimed.len(), begun.elapsed());
         let mut counts = HashMap::new();
         for one in &claimed {
             *counts.entry(one.webhook_id).or_insert(0) += 1;

@@ -19,6 +19,7 @@ use crate::domain::lease::{DialectRevision, DispatcherId};
 use crate::domain::retry::WebhookEffect;
 use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
+use crate::telemetry::meters;
 
 /// A view of the webhooks is good for this long.
 pub(super) const VALIDITY: Duration = Duration::from_secs(1);
@@ -33,7 +34,14 @@ const MOST: usize = 20_000;
 pub(super) struct Directory {
     context: Context,
     known: Mutex<Known>,
-    profiles: Mutex<HashMap<DialectRevision, Arc<Profile>>>,
+    profiles: Mutex<HashMap<DialectRevision, Language>>,
+}
+
+/// A dialect at one revision, and what is counted of it.
+#[derive(Clone)]
+pub(super) struct Language {
+    pub(super) profile: Arc<Profile>,
+    pub(super) meters: Arc<meters::Dialect>,
 }
 
 struct Known {
@@ -144,14 +152,16 @@ impl Directory {
     }
 
     /// The dialect as it was at a revision; revisions never change.
-    pub(super) async fn profile(&self, revision: DialectRevision) -> Result<Arc<Profile>, ActionError> {
+    pub(super) async fn language(&self, revision: DialectRevision) -> Result<Language, ActionError> {
         let known = self.profiles.lock().unwrap_or_else(PoisonError::into_inner).get(&revision).cloned();
-        if let Some(profile) = known {
-            return Ok(profile);
+        if let Some(language) = known {
+            return Ok(language);
         }
-        let profile = Arc::new(read_profile(&self.context.store, revision).await?);
-        self.profiles.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, Arc::clone(&profile));
-        Ok(profile)
+        let profile = read_profile(&self.context.store, revision).await?;
+        let meters = self.context.telemetry.meters.dispatch.dialect(profile.name());
+        let language = Language { profile: Arc::new(profile), meters };
+        self.profiles.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, language.clone());
+        Ok(language)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

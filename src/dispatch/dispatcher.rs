@@ -51,8 +51,8 @@ impl Dispatcher {
     /// Enlists this process with the database. Nothing is sent before the first [`Dispatcher::tick`].
     pub async fn start(context: Context, config: Config) -> Result<Arc<Self>, StoreError> {
         let tasks = TaskTracker::new();
-        let lease = Arc::new(Lease::obtain(&context.store, &context.clock, config.lease()).await?);
-        let settler = Settler::start(&context.store, &context.clock, &lease, &tasks);
+        let lease = Arc::new(Lease::obtain(&context, config.lease()).await?);
+        let settler = Settler::start(&context, &lease, &tasks);
         Ok(Arc::new(Self {
             lease,
             directory: Directory::new(context.clone()),
@@ -93,8 +93,17 @@ impl Dispatcher {
 
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
-        let Context { store, clock, .. } = &self.context;
-        if self.lease.keep(store).await? {
+        let looked = self.look().await;
+        let (waiting, in_flight) = {
+            let lanes = self.lanes();
+            (lanes.queued(), lanes.in_flight())
+        };
+        self.context.telemetry.meters.dispatch.looked(looked.is_ok(), waiting, in_flight);
+        looked
+    }
+
+    async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.lease.keep(&self.context.store).await? {
             // Nobody waited for this process while its lease was over.
             self.directory.forget();
             let waiting = self.lanes().withdraw_all();
@@ -102,7 +111,7 @@ impl Dispatcher {
         }
         self.directory.refresh(self.lease.ids()).await?;
         self.release_returned().await?;
-        self.chores.tick(store, clock).await?;
+        self.chores.tick(&self.context).await?;
         self.claim_due().await?;
         self.changed.notify_waiters();
         Ok(())
@@ -199,6 +208,7 @@ impl HandOffTarget for Arc<Dispatcher> {
     }
 
     fn take(&self, claimed: Vec<Claimed>) {
+        self.context.telemetry.meters.dispatch.handed_off(claimed.len());
         self.enqueue(claimed);
     }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 use super::destination::Destination;
+use super::directory::Language;
 use super::dispatcher::Dispatcher;
 use super::lanes::Pace;
 use crate::actions::{ActionError, Context};
@@ -44,6 +45,7 @@ impl Dispatcher {
                 Pace::Same
             }
             Err(error) => {
+                self.context.telemetry.meters.dispatch.postponed();
                 self.rest(claimed.webhook_id, &error);
                 let error = &error as &dyn std::error::Error;
                 warn!(error, delivery.id = %claimed.delivery_id, webhook.id = %claimed.webhook_id, "delivery.postponed");
@@ -55,7 +57,7 @@ impl Dispatcher {
 
     /// `None` means that the webhook takes nothing now, or that the lease ran out.
     async fn journey(self: &Arc<Self>, claimed: &Claimed) -> Result<Option<Ended>, ActionError> {
-        let profile = self.directory.profile(claimed.dialect).await?;
+        let Language { profile, meters } = self.directory.language(claimed.dialect).await?;
         // From here on nothing waits until the request is under way: what is true of the webhook and the lease now is true then.
         let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
@@ -78,7 +80,13 @@ impl Dispatcher {
             }
         };
         let outcome = self.send(claimed, &destination, &profile, body, now).await?;
-        Ok(Some(self.judge(claimed, &destination, &policy, outcome, now)))
+        meters.attempted(outcome.class, outcome.duration);
+        let ended = self.judge(claimed, &destination, &policy, outcome, now);
+        if let (Verdict::Delivered, 1) = (ended.decision.verdict, claimed.attempt) {
+            let since_accept = self.context.clock.now() - claimed.event.id.created_at();
+            meters.delivered_at_first(since_accept.to_std().unwrap_or_default());
+        }
+        Ok(Some(ended))
     }
 
     /// The destination as a recent look at the database has it; `None` where it is gone, or the lease is.

@@ -251,7 +251,6 @@ impl Lanes {
     }
 
     /// Deliveries that wait in all lanes.
-    #[cfg(test)]
     pub(super) const fn queued(&self) -> usize {
         self.queued
     }

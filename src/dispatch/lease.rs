@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::domain::lease::{DispatcherId, Holder};
 use crate::store::{Store, StoreError};
+use crate::telemetry::meters::Meters;
 
 /// The lease as this process knows it: measured by how long the clock has been running, from before the database was asked,
 /// so it never believes to hold one for longer than the database does.
@@ -24,6 +26,7 @@ pub(super) struct Lease {
     /// The number to claim under comes last; the others are on their way out.
     numbers: Mutex<Vec<Number>>,
     in_doubt: AtomicBool,
+    meters: Meters,
 }
 
 #[derive(Debug, Clone)]
@@ -34,9 +37,11 @@ struct Number {
 
 impl Lease {
     /// Enlists the process.
-    pub(super) async fn obtain(store: &Store, clock: &Clock, length: Duration) -> Result<Self, StoreError> {
-        let number = enlist(store, clock, length).await?;
-        Ok(Self { clock: clock.clone(), length, numbers: Mutex::new(vec![number]), in_doubt: AtomicBool::new(false) })
+    pub(super) async fn obtain(context: &Context, length: Duration) -> Result<Self, StoreError> {
+        let Context { store, clock, telemetry, .. } = context;
+        let numbers = Mutex::new(vec![enlist(store, clock, length).await?]);
+        let (clock, meters) = (clock.clone(), telemetry.meters.clone());
+        Ok(Self { clock, length, numbers, in_doubt: AtomicBool::new(false), meters })
     }
 
     /// What to claim under; `None` once the lease may have run out.
@@ -114,6 +119,7 @@ impl Lease {
                 numbers.iter_mut().filter(|number| number.holder.id() == id).for_each(|number| number.since = since);
             } else {
                 warn!("the lease ran out: what was held is left to others");
+                self.meters.dispatch.expired();
                 ran_out = true;
                 numbers.retain(|number| number.holder.id() != id);
             }

@@ -3,17 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::lease::Lease;
+use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
 use crate::store::Store;
 use crate::store::outbox::settle::Settlement;
+use crate::telemetry::meters::Meters;
 
 /// Statements under way at once.
 const WORKERS: usize = 2;
@@ -41,12 +43,13 @@ struct Open {
 
 impl Settler {
     /// Starts recording on `tasks`; ends when every clone is gone and all is recorded.
-    pub(super) fn start(store: &Store, clock: &Clock, lease: &Arc<Lease>, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(context: &Context, lease: &Arc<Lease>, tasks: &TaskTracker) -> Self {
         let (queue, results) = mpsc::channel(QUEUE);
         let results = Arc::new(Mutex::new(results));
         let open = Arc::new(Open::default());
         for _ in 0..WORKERS {
-            let desk = Desk { store: store.clone(), clock: clock.clone(), lease: Arc::clone(lease) };
+            let Context { store, clock, telemetry, .. } = context.clone();
+            let desk = Desk { store, clock, lease: Arc::clone(lease), meters: telemetry.meters };
             tasks.spawn(record(desk, Arc::clone(&results), Arc::clone(&open)));
         }
         Self { queue, open }
@@ -85,6 +88,7 @@ struct Desk {
     store: Store,
     clock: Clock,
     lease: Arc<Lease>,
+    meters: Meters,
 }
 
 async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Settlement>>>, open: Arc<Open>) {
@@ -105,8 +109,9 @@ impl Desk {
     async fn settle(&self, mut batch: Vec<Settlement>) {
         let mut pause = FIRST_PAUSE;
         loop {
+            let begun = Instant::now();
             let failure = match self.store.settle(&batch, self.clock.now()).await {
-                Ok(settled) => return warn_of_lost(&batch, &settled),
+                Ok(settled) => return self.report(&batch, &settled, begun),
                 Err(failure) => failure,
             };
             if failure.is_passing() {
@@ -134,11 +139,18 @@ impl Desk {
             }
         }
     }
-}
 
-fn warn_of_lost(batch: &[Settlement], settled: &HashSet<DeliveryId>) {
-    for Settlement { claimed, .. } in batch.iter().filter(|one| !settled.contains(&one.claimed.delivery_id)) {
-        warn!(delivery.id = %claimed.delivery_id, attempt.number = claimed.attempt, "delivery.lease_lost");
+    /// Counts what was recorded, and says of which results the lease had run out.
+    fn report(&self, batch: &[Settlement], settled: &HashSet<DeliveryId>, begun: Instant) {
+        let meters = &self.meters.dispatch;
+        meters.recorded(batch.len(), batch.len().saturating_sub(settled.len()), begun.elapsed());
+        for Settlement { claimed, verdict, .. } in batch {
+            if settled.contains(&claimed.delivery_id) {
+                meters.settled(*verdict);
+            } else {
+                warn!(delivery.id = %claimed.delivery_id, attempt.number = claimed.attempt, "delivery.lease_lost");
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tidings::domain::secret::MasterKey;
 use tidings::net::{self, Sender};
 use tidings::store::dialects::DialectText;
 use tidings::store::{self, Store};
+use tidings::telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
@@ -127,11 +128,12 @@ impl World {
             dialects: Arc::new(dialects),
             master_key: MasterKey::from_base64(MASTER_KEY).expect("a key"),
             sender: Sender::new(&egress).expect("a sender"),
+            telemetry: Telemetry::default(),
         };
         let dispatcher = Dispatcher::start(context.clone(), dispatch::Config::default()).await.expect("a dispatcher");
         dispatcher.tick().await.expect("a first look");
         let target = Arc::new(Arc::clone(&dispatcher)) as Arc<dyn HandOffTarget>;
-        let acceptor = Acceptor::start(context.store.clone(), clock.clone(), Some(target), &TaskTracker::new());
+        let acceptor = Acceptor::start(&context, Some(target), &TaskTracker::new());
         let server = api::Config { platform_key: Some(SecretString::from(PLATFORM_KEY)), ..api::Config::default() };
         let router = api::router(Api::new(context.clone(), acceptor, &server));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -8,5 +8,6 @@ pub(super) mod events;
 mod filters;
 pub(super) mod health;
 mod path;
+pub(super) mod scrape;
 pub(super) mod tenants;
 pub(super) mod webhooks;

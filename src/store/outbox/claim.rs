@@ -19,6 +19,8 @@ pub struct DueLane {
     pub webhook_id: WebhookId,
     /// Requests a second that it takes, over all processes; `None` without limit.
     pub rate_limit: Option<i32>,
+    /// Since when its oldest delivery is due.
+    pub due_at: DateTime<Utc>,
 }
 
 /// How much to claim from one lane.
@@ -45,7 +47,8 @@ impl Store {
                        WHERE holder IS NULL AND webhook_id > lane.webhook_id ORDER BY webhook_id, due_at LIMIT 1
                    ) AS next
                )
-               SELECT lane.tenant_id AS "tenant_id!: TenantId", lane.webhook_id AS "webhook_id!: WebhookId", w.rate_limit
+               SELECT lane.tenant_id AS "tenant_id!: TenantId", lane.webhook_id AS "webhook_id!: WebhookId", w.rate_limit,
+                      lane.due_at AS "due_at!"
                FROM lane JOIN tidings.webhooks AS w ON w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id
                WHERE lane.due_at <= $1 AND w.state = 'active' AND w.deleted_at IS NULL
                  AND (w.parked_until IS NULL OR w.parked_until <= $1)"#,

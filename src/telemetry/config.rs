@@ -1,0 +1,106 @@
+//! Section `telemetry` of the configuration.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// Where numbers and traces go. Every key may be left out.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `telemetry.metrics_listen`: a socket for `/metrics` alone; without it, `/metrics` is on the API's.
+    #[serde(deserialize_with = "address")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// `telemetry.otlp_endpoint`: the collector of traces, OTLP over HTTP; without it, there are none.
+    #[serde(deserialize_with = "url")]
+    pub otlp_endpoint: Option<Url>,
+    /// `telemetry.otlp_headers`: headers for the collector, `name=value` each.
+    pub otlp_headers: Vec<String>,
+    /// `telemetry.sampling_ratio`: of the requests that carry no decision of their own, the share that is traced, 0 to 1.
+    pub sampling_ratio: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { metrics_listen: None, otlp_endpoint: None, otlp_headers: Vec::new(), sampling_ratio: 1.0 }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A header's value may be a credential.
+        let Self { metrics_listen, otlp_endpoint, otlp_headers, sampling_ratio } = self;
+        f.debug_struct("Config")
+            .field("metrics_listen", metrics_listen)
+            .field("otlp_endpoint", &otlp_endpoint.as_ref().map(Url::as_str))
+            .field("otlp_headers", &otlp_headers.len())
+            .field("sampling_ratio", sampling_ratio)
+            .finish()
+    }
+}
+
+impl Config {
+    /// Checks what the types cannot say; the error names the key, and nothing of a header's value.
+    pub fn validate(&self) -> Result<(), String> {
+        if let Some(url) = &self.otlp_endpoint
+            && !(matches!(url.scheme(), "http" | "https") && url.has_host())
+        {
+            return Err(
+                "`telemetry.otlp_endpoint` must be an http:// or https:// URL, such as http://127.0.0.1:4318".into()
+            );
+        }
+        if !(0.0..=1.0).contains(&self.sampling_ratio) {
+            return Err(format!("`telemetry.sampling_ratio` is {}; it must be from 0 to 1", self.sampling_ratio));
+        }
+        if self.headers().any(|(name, value)| name.is_empty() || value.is_none()) {
+            return Err("`telemetry.otlp_headers` must be of the form name=value each, such as x-api-key=secret".into());
+        }
+        Ok(())
+    }
+
+    /// Names and values; `None` where there is no `=`.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.otlp_headers.iter().map(|header| match header.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (header.trim(), None),
+        })
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.trim().parse().map(Some).map_err(|_| {
+        serde::de::Error::custom(format_args!("`{text}` is not an IP address and a port, such as 127.0.0.1:9090"))
+    })
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let told = || format!("`{text}` is not an http:// or https:// URL, such as http://127.0.0.1:4318");
+    url.map(Some).ok_or_else(|| serde::de::Error::custom(told()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_and_no_value_of_a_header_is_told() {
+        let told = |text: &str| toml::from_str::<Config>(text).map_err(|error| error.to_string())?.validate();
+        assert_eq!(told("otlp_endpoint = 'http://collector:4318'\nsampling_ratio = 0.5"), Ok(()));
+        for (text, key) in [
+            ("otlp_endpoint = 'grpc://collector:4317'", "otlp_endpoint"),
+            ("sampling_ratio = 1.5", "telemetry.sampling_ratio"),
+            ("sampling_ratio = nan", "telemetry.sampling_ratio"),
+            ("otlp_headers = ['hunter2']", "telemetry.otlp_headers"),
+        ] {
+            let error = told(text).expect_err(text);
+            assert!(error.contains(key) && !error.contains("hunter2"), "{error}");
+        }
+        let config: Config = toml::from_str("otlp_headers = ['x=hunter2']").expect("a config");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
