@@ -20,6 +20,7 @@ mod lease;
 mod lists;
 mod metrics;
 mod odd_events;
+mod openapi;
 mod overlap;
 mod pause;
 mod processes;

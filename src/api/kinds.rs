@@ -66,3 +66,21 @@ kinds! {
     /// The database is away.
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The database is not available";
 }
+
+/// What can stand in the way: the codes that a 409 can have, and what each means.
+pub const CONFLICTS: &[(&str, &str)] = &[
+    ("changed_meanwhile", "The webhook was changed while its challenge was under way"),
+    ("changing", "It is being changed by others at this moment"),
+    ("event_gone", "The event was purged at the end of its retention"),
+    ("idempotency_key_reused", "The idempotency key was used within 24 hours for other content"),
+    ("no_challenge", "The webhook's dialect has no challenge"),
+    ("not_dead", "The delivery is no dead letter any more"),
+    ("too_many_resends", "The event was resent too often"),
+    ("too_many_secrets", "Too many secrets of the webhook are in use"),
+    ("unknown_dialect", "The webhook's dialect is not on offer any more"),
+    ("unrenderable", "The dialect has no place for the sample"),
+    ("webhook_deleted", "The webhook was deleted"),
+    ("webhook_disabled", "The webhook was disabled"),
+    ("webhook_inactive", "The webhook is inactive"),
+    ("webhook_not_verified", "The webhook's receiver has not passed the challenge"),
+];

@@ -8,6 +8,7 @@
 //! | [`query`], [`paging`] | what stands behind the `?`, and how lists go on |
 //! | [`problem`], [`kinds`] | everything that can go wrong, in one shape |
 //! | `entrance` | what every request passes: its id, the last word on errors |
+//! | [`openapi`] | the description that the routes give of themselves |
 //! | `routes` | the handlers, a noun a file |
 //!
 //! **Invariants**
@@ -16,7 +17,7 @@
 //! - Every answer that is not a success is a [`problem::Problem`].
 //! - A handler reads input, calls one action or the store, and writes the answer; it decides nothing else.
 //!
-//! **To add** a route: a handler in `routes`, a line in [`router`](mod@router), a behaviour test.
+//! **To add** a route: a handler in `routes` with its description ([`openapi`]), a line in [`router`](mod@router), a behaviour test.
 
 pub mod auth;
 mod config;
@@ -24,6 +25,7 @@ mod depth;
 mod entrance;
 pub mod intake;
 pub mod kinds;
+pub mod openapi;
 pub mod paging;
 pub mod problem;
 pub mod query;
@@ -32,6 +34,8 @@ mod routes;
 
 use std::ops::Deref;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::actions::Context;
 use crate::actions::accept::Acceptor;
@@ -48,6 +52,8 @@ struct Parts {
     acceptor: Acceptor,
     keyring: auth::Keyring,
     max_event_bytes: usize,
+    /// What `/openapi.json` answers with.
+    document: Bytes,
 }
 
 impl Api {
@@ -55,7 +61,9 @@ impl Api {
     #[must_use]
     pub fn new(context: Context, acceptor: Acceptor, config: &Config) -> Self {
         let keyring = auth::Keyring::new(config.platform_key.as_ref());
-        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes: config.max_event_bytes }))
+        let document = openapi::document(&context.dialects).to_string().into();
+        let max_event_bytes = config.max_event_bytes;
+        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes, document }))
     }
 
     /// The way in for events.
@@ -68,6 +76,10 @@ impl Api {
     #[must_use]
     pub fn max_event_bytes(&self) -> usize {
         self.0.max_event_bytes
+    }
+
+    fn document(&self) -> Bytes {
+        self.0.document.clone()
     }
 
     fn keyring(&self) -> &auth::Keyring {

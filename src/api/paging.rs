@@ -5,9 +5,10 @@ use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::query::{Reader, wrong};
@@ -16,6 +17,37 @@ use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, Webhook
 const DEFAULT_SIZE: usize = 15;
 const MAX_SIZE: usize = 100;
 const TAG_BYTES: usize = 8;
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`Reader::page` reads them; this describes them")]
+pub(super) struct Paging {
+    /// How many at most.
+    #[param(rename = "page[size]", minimum = 1, maximum = 100, default = 15)]
+    size: Option<u8>,
+    /// The `page.next` of the page before. It is opaque, and belongs to this list.
+    #[param(rename = "page[after]")]
+    after: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct List<T> {
+    /// Newest first, where nothing else is said.
+    data: Vec<T>,
+    page: PageInfo,
+}
+
+/// Where the list goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
+pub(super) struct PageInfo {
+    /// How many were asked for.
+    size: usize,
+    /// What to send as `page[after]` for the next page; `null` on the last one.
+    next: Option<String>,
+}
 
 /// What a list is ordered by: a number that grows with age or the other way round, and never changes.
 pub trait Position: Copy {
@@ -126,14 +158,19 @@ impl<P: Position> Page<P> {
     }
 
     /// The answer, from at most [`Page::limit`] rows.
-    pub fn answer<T>(&self, mut rows: Vec<T>, position: impl Fn(&T) -> P, show: impl FnMut(T) -> Value) -> Response {
+    pub fn answer<T, V: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        position: impl Fn(&T) -> P,
+        show: impl FnMut(T) -> V,
+    ) -> Response {
         let goes_on = rows.len() > self.size;
         rows.truncate(self.size);
         let last = rows.last().map(|row| position(row).to_number()).filter(|_| goes_on);
         let next = last.map(|number| self.scope.write(number));
         let link = next.as_deref().map(|next| [(LINK, self.link(next))]);
         let data: Vec<_> = rows.into_iter().map(show).collect();
-        let body = Json(json!({ "data": data, "page": { "size": self.size, "next": next } }));
+        let body = Json(List { data, page: PageInfo { size: self.size, next } });
         match link {
             Some(link) => (link, body).into_response(),
             None => body.into_response(),
@@ -141,11 +178,11 @@ impl<P: Position> Page<P> {
     }
 
     /// As [`Page::answer`], where showing a row can fail.
-    pub fn try_answer<T, E>(
+    pub fn try_answer<T, V: Serialize, E>(
         &self,
         rows: &[T],
         position: impl Fn(&T) -> P,
-        show: impl Fn(&T) -> Result<Value, E>,
+        show: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Response, E> {
         let shown: Vec<_> = rows.iter().map(|row| Ok((position(row), show(row)?))).collect::<Result<_, E>>()?;
         Ok(self.answer(shown, |(position, _)| *position, |(_, shown)| shown))
@@ -161,6 +198,8 @@ impl<P: Position> Page<P> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::api::query::Query;
 

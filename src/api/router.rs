@@ -3,48 +3,24 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dead_letters, deliveries, dialects, events, health, scrape, tenants, webhooks};
+use super::routes::{api_keys, dead_letters, deliveries, dialects, docs, events, health, scrape, tenants, webhooks};
 use crate::actions::Context;
 
 /// Bytes of a body, where the path has no limit of its own.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// Every path of the API.
+/// Every path of the API, with what happens on the way to it.
 pub fn router(api: Api) -> Router {
-    let event = DefaultBodyLimit::max(api.max_event_bytes());
-    let batch = DefaultBodyLimit::max(events::MAX_BATCH_BYTES);
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(scrape::scrape))
-        .route("/v1/tenants", post(tenants::create).get(tenants::list))
-        .route("/v1/tenants/{id}", get(tenants::show).patch(tenants::change).delete(tenants::delete))
-        .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
-        .route("/v1/api-keys/{id}", delete(api_keys::delete))
-        .route("/v1/dialects", get(dialects::list))
-        .route("/v1/dialects/{name}", get(dialects::show_one))
-        .route("/v1/webhooks", post(webhooks::create).get(webhooks::list))
-        .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::delete))
-        .route("/v1/webhooks/{id}/verify", post(webhooks::verify))
-        .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
-        .route("/v1/webhooks/{id}/activate", post(webhooks::activate))
-        .route("/v1/webhooks/{id}/deactivate", post(webhooks::deactivate))
-        .route("/v1/webhooks/{id}/test", post(webhooks::test))
-        .route("/v1/events", post(events::report).layer(event).get(events::list))
-        .route("/v1/events/batch", post(events::report_batch).layer(batch))
-        .route("/v1/events/{id}", get(events::show))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/{id}", get(deliveries::show))
-        .route("/v1/deliveries/{id}/attempts", get(deliveries::attempts))
-        .route("/v1/deliveries/{id}/resend", post(deliveries::resend))
-        .route("/v1/dead-letters", get(dead_letters::list))
-        .route("/v1/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::delete))
-        .route("/v1/dead-letters/{id}/resend", post(dead_letters::resend))
+    let (paths, _) = routes(api.max_event_bytes()).split_for_parts();
+    paths
+        .merge(docs::pages())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), entrance))
@@ -54,4 +30,46 @@ pub fn router(api: Api) -> Router {
 /// `/metrics` by itself, for a socket of its own.
 pub fn metrics_router(context: Context) -> Router {
     Router::new().route("/metrics", get(scrape::scrape_alone)).with_state(context)
+}
+
+/// Every path of the API, with its description. A handler says its path itself.
+pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
+    let event = DefaultBodyLimit::max(max_event_bytes);
+    let batch = DefaultBodyLimit::max(events::MAX_BATCH_BYTES);
+    OpenApiRouter::new()
+        // /v1/webhooks
+        .routes(routes!(webhooks::create, webhooks::list))
+        .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::verify))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::activate))
+        .routes(routes!(webhooks::deactivate))
+        .routes(routes!(webhooks::test))
+        // /v1/events
+        .routes(routes!(events::report).layer(event))
+        .routes(routes!(events::list))
+        .routes(routes!(events::report_batch).layer(batch))
+        .routes(routes!(events::show))
+        // /v1/deliveries
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::show))
+        .routes(routes!(deliveries::attempts))
+        .routes(routes!(deliveries::resend))
+        // /v1/dead-letters
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::show, dead_letters::delete))
+        .routes(routes!(dead_letters::resend))
+        // /v1/dialects
+        .routes(routes!(dialects::list))
+        .routes(routes!(dialects::show_one))
+        // /v1/tenants, /v1/api-keys: platform keys only
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::show, tenants::change, tenants::delete))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::delete))
+        // without a key
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(scrape::scrape))
+        .routes(routes!(docs::openapi))
 }

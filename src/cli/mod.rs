@@ -27,6 +27,7 @@ mod failure;
 mod healthcheck;
 mod layout;
 mod listen;
+mod openapi;
 pub mod paint;
 pub mod receiver;
 mod serve;
@@ -79,6 +80,8 @@ enum Command {
     Listen(listen::Options),
     /// Say whether the configuration is good, and where each value comes from
     CheckConfig,
+    /// Print the description of the API (OpenAPI 3.1, JSON)
+    Openapi,
     /// Exit with 0 if the API on this host answers (for HEALTHCHECK in a container)
     #[command(hide = true)]
     Healthcheck,
@@ -100,6 +103,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let loaded = Loaded::load(cli.config.as_deref(), std::env::vars_os())?;
     match &cli.command {
         Command::CheckConfig => return check_config::run(&loaded),
+        Command::Openapi => return openapi::run(&loaded.config),
         Command::Healthcheck => return healthcheck::run(loaded.config.server.listen),
         _ => {}
     }
@@ -116,7 +120,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Serve(options) => serve::run(options, config, shutdown).await,
             Command::Migrate => serve::migrate(&config).await,
             Command::Listen(options) => listen::run(options, &config, shutdown).await,
-            Command::CheckConfig | Command::Healthcheck => Ok(()),
+            Command::CheckConfig | Command::Openapi | Command::Healthcheck => Ok(()),
         }
     });
     // What hangs on purpose does not hold up the end.

@@ -10,8 +10,13 @@
 //! ```
 //! A leased delivery is still `pending` to its reader. Deleting its webhook, or dropping its backlog, cancels a pending one.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryState)]
 pub enum State {
     /// Due now or later, or leased.
     Pending,
@@ -46,7 +51,8 @@ impl State {
 }
 
 /// Why a delivery was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DeadReason {
     /// The schedule ran out.
     AttemptsExhausted,

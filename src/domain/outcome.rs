@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The class of an outcome: all that a tenant is told about a failure that is not an answer, so that Tidings cannot
 /// be used to map a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Outcome)]
 pub enum Class {
     /// A status from 200 to 299 arrived in time.
     Success,

@@ -3,13 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::ids::{TenantId, WebhookId};
 use super::secret::Sealed;
 
 /// Where a webhook stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WebhookState)]
 pub enum State {
     /// Its dialect asks for a challenge that the receiver has not passed since the URL was set.
     PendingVerification,
@@ -138,24 +140,31 @@ pub const DEFAULT_MAX_IN_FLIGHT: u16 = 32;
 pub const DEFAULT_TIMEOUT_SECONDS: u16 = 10;
 
 /// A webhook's own retry rules, in place of its dialect's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Retry)]
 pub struct RetryOverride {
     /// Attempts in all, 1 to 50.
+    #[schema(minimum = 1, maximum = 50)]
     pub max_attempts: u16,
     /// Seconds before the second attempt, above 0, at most 86,400.
+    #[schema(exclusive_minimum = 0, maximum = 86_400)]
     pub initial_seconds: f64,
     /// Each wait is this many times the one before, 1 to 10.
     #[serde(default = "default_factor")]
+    #[schema(minimum = 1, maximum = 10)]
     pub factor: f64,
     /// No wait is longer than this many seconds, at most 604,800.
     #[serde(default = "default_max_seconds")]
+    #[schema(exclusive_minimum = 0, maximum = 604_800)]
     pub max_seconds: f64,
     /// Share by which a wait is stretched or shortened at random, 0 to 1.
     #[serde(default = "default_jitter")]
+    #[schema(minimum = 0, maximum = 1)]
     pub jitter: f64,
     /// Statuses after which no attempt follows, beside the dialect's; 400 to 599.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
     pub terminal_statuses: Vec<u16>,
 }
 

@@ -4,15 +4,16 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
 
 use super::path::Id;
 use crate::actions::{Fault, Member};
 use crate::api::Api;
 use crate::api::auth::Platform;
 use crate::api::intake::Json;
+use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::domain::ids::{KeyId, TenantId};
@@ -20,18 +21,69 @@ use crate::domain::tenant::{ApiKey, Environment, Role};
 
 const MAX_DESCRIPTION_CHARS: usize = 500;
 
-#[derive(Debug, Deserialize)]
+/// A key to make.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey)]
 pub(in crate::api) struct Input {
-    /// Null makes a platform key.
+    /// Whose it is; `null` makes a platform key.
     #[serde(default)]
+    #[schema(value_type = Option<TenantId>, required)]
     tenant_id: Member<TenantId>,
+    /// At least one; a platform key has none.
     #[serde(default)]
+    #[schema(example = json!(["producer"]))]
     roles: Vec<Role>,
+    /// For people.
     #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500, example = "the billing service")]
     description: Member<String>,
 }
 
+/// An API key; the key itself is shown once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(in crate::api) struct KeyView {
+    #[serde(flatten)]
+    #[schema(inline)]
+    key: ApiKey,
+    kind: Kind,
+}
+
+/// Whose an API key is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ApiKeyKind)]
+enum Kind {
+    /// One tenant's.
+    Tenant,
+    /// The platform's.
+    Platform,
+}
+
+/// An API key with the key itself, shown once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeyWithSecret)]
+pub(in crate::api) struct NewKeyView {
+    #[serde(flatten)]
+    view: KeyView,
+    /// What to send as `Authorization: Bearer …`. It is not shown again.
+    #[schema(example = "tk_sandbox_5f0c…")]
+    key: String,
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self { kind: if key.tenant_id.is_some() { Kind::Tenant } else { Kind::Platform }, key }
+    }
+}
+
+/// Make an API key
+///
+/// The key itself is in this answer and never shown again.
+#[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", operation_id = "createApiKey",
+    security(("platform_key" = [])), request_body = Input,
+    responses((status = 201, description = "Made", body = NewKeyView)))]
 pub(in crate::api) async fn create(
     _: Platform,
     State(api): State<Api>,
@@ -51,20 +103,38 @@ pub(in crate::api) async fn create(
     if !api.store.insert_api_key(&key, &Sha256::digest(&text).into()).await? {
         return Err(no_tenant());
     }
-    let mut shown = show(&key);
-    shown["key"] = text.into();
-    Ok((StatusCode::CREATED, Answer(shown)).into_response())
+    Ok((StatusCode::CREATED, Answer(NewKeyView { view: key.into(), key: text })).into_response())
 }
 
+/// Which keys to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`list` reads it; this describes it")]
+pub(in crate::api) struct Filters {
+    /// Of this tenant.
+    #[param(rename = "filter[tenant_id]")]
+    tenant_id: Option<TenantId>,
+}
+
+/// List API keys
+#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", operation_id = "listApiKeys",
+    security(("platform_key" = [])), params(Paging, Filters),
+    responses((status = 200, description = "A page of them", body = List<KeyView>)))]
 pub(in crate::api) async fn list(_: Platform, State(api): State<Api>, query: Query) -> Result<Response, Problem> {
     let (page, tenant_id) = query.read(|reader| {
         let tenant_id = reader.take("filter[tenant_id]", "a tenant's id, `ten_…`", |text| text.parse().ok())?;
         Ok((reader.page(None)?, tenant_id))
     })?;
     let keys = api.store.api_keys(tenant_id, page.after, page.limit()).await?;
-    Ok(page.answer(keys, |key| key.id, |key| show(&key)))
+    Ok(page.answer(keys, |key| key.id, KeyView::from))
 }
 
+/// Revoke an API key
+///
+/// Refused at once by the process that answered, and within a second by the others.
+#[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", operation_id = "deleteApiKey",
+    security(("platform_key" = [])),
+    responses((status = 204, description = "Revoked")))]
 pub(in crate::api) async fn delete(
     _: Platform,
     Id(id): Id<KeyId>,
@@ -99,10 +169,4 @@ fn check(input: Input, id: KeyId, now: chrono::DateTime<chrono::Utc>) -> Result<
         faults.push(Fault::new("/description", "invalid_description", detail));
     }
     if faults.is_empty() { Ok(ApiKey { id, tenant_id, roles, description, created_at: now }) } else { Err(faults) }
-}
-
-fn show(key: &ApiKey) -> Value {
-    let mut shown = json!(key);
-    shown["kind"] = if key.tenant_id.is_some() { "tenant" } else { "platform" }.into();
-    shown
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::deliveries::view::DeliveryView;
 use super::filters;
@@ -14,22 +14,29 @@ use super::path::Id;
 use crate::actions::resend::resend_dead_letter;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
+use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{Query, Reader};
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
+use crate::domain::outcome::Class;
 use crate::store::history::dead_letters::{DeadLetter, DeadLetterFilter};
 
 /// A dead letter.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
 pub(in crate::api) struct DeadLetterView {
+    /// The delivery's.
     id: DeliveryId,
     event_id: EventId,
     /// The event's type; `null` where the event was purged.
+    #[schema(example = "document.processed")]
     event: Option<String>,
     webhook_id: WebhookId,
+    #[schema(example = "standard")]
     dialect: String,
-    reason: &'static str,
+    reason: DeadReason,
+    /// More about it, where there is more to say.
     detail: Option<String>,
     attempts: i16,
     created_at: DateTime<Utc>,
@@ -38,11 +45,12 @@ pub(in crate::api) struct DeadLetterView {
     last_attempt: Option<LastAttemptView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastAttempt)]
 struct LastAttemptView {
     number: i16,
     started_at: DateTime<Utc>,
-    outcome: &'static str,
+    outcome: Class,
     status: Option<i16>,
 }
 
@@ -55,7 +63,7 @@ impl From<DeadLetter> for DeadLetterView {
             event: letter.event_type,
             webhook_id: letter.webhook_id,
             dialect: letter.dialect,
-            reason: letter.reason.as_str(),
+            reason: letter.reason,
             detail: letter.detail,
             attempts: letter.attempts,
             created_at: letter.id.created_at(),
@@ -63,14 +71,35 @@ impl From<DeadLetter> for DeadLetterView {
             last_attempt: last.map(|(started_at, outcome)| LastAttemptView {
                 number: letter.attempts,
                 started_at,
-                outcome: outcome.as_str(),
+                outcome,
                 status: letter.last_status,
             }),
         }
     }
 }
 
-/// `GET /v1/dead-letters`.
+/// Which dead letters to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`filter` reads them; this describes them")]
+pub(in crate::api) struct Filters {
+    /// Owed to this webhook.
+    #[param(rename = "filter[webhook_id]")]
+    webhook_id: Option<WebhookId>,
+    /// Of events of this type.
+    #[param(rename = "filter[event]", pattern = "^[A-Za-z0-9_.:-]{1,128}$")]
+    event: Option<String>,
+    /// Given up for this reason.
+    #[param(rename = "filter[reason]", inline)]
+    reason: Option<DeadReason>,
+}
+
+/// List dead letters
+///
+/// Newest first, by the time their events were accepted.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", operation_id = "listDeadLetters",
+    security(("api_key" = ["viewer"])), params(Paging, filters::SpanFilters, Filters),
+    responses((status = 200, description = "A page of them", body = List<DeadLetterView>)))]
 pub(in crate::api) async fn list(
     viewer: Authorized<Viewer>,
     State(api): State<Api>,
@@ -82,7 +111,7 @@ pub(in crate::api) async fn list(
         filter.span = filter.span.before(after.as_u128());
     }
     let letters = api.store.list_dead_letters(tenant_id, &filter, page.limit()).await?;
-    Ok(page.answer(letters, |letter| letter.id, |letter| json!(DeadLetterView::from(letter))))
+    Ok(page.answer(letters, |letter| letter.id, DeadLetterView::from))
 }
 
 fn filter(reader: &mut Reader<'_>) -> Result<DeadLetterFilter, Problem> {
@@ -95,7 +124,12 @@ fn filter(reader: &mut Reader<'_>) -> Result<DeadLetterFilter, Problem> {
     })
 }
 
-/// `GET /v1/dead-letters/{id}`.
+/// Show a dead letter
+///
+/// Its id is its delivery's id.
+#[utoipa::path(get, path = "/v1/dead-letters/{id}", tag = "dead letters", operation_id = "getDeadLetter",
+    security(("api_key" = ["viewer"])),
+    responses((status = 200, description = "The dead letter", body = DeadLetterView)))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<DeliveryId>,
@@ -107,7 +141,13 @@ pub(in crate::api) async fn show(
     Ok(Answer(letter.into()))
 }
 
-/// `POST /v1/dead-letters/{id}/resend`: answers with the delivery, which is pending again.
+/// Resend a dead letter
+///
+/// The delivery leaves the dead letters and is pending again, with fresh attempts; its history stays.
+#[utoipa::path(post, path = "/v1/dead-letters/{id}/resend", tag = "dead letters", operation_id = "resendDeadLetter",
+    security(("api_key" = ["operator"])),
+    responses((status = 202, description = "The delivery, which is pending again", body = DeliveryView),
+        (status = 409, description = "not_dead, event_gone, changing, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
 pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,
@@ -119,7 +159,12 @@ pub(in crate::api) async fn resend(
     Ok((StatusCode::ACCEPTED, Answer(delivery.into())))
 }
 
-/// `DELETE /v1/dead-letters/{id}`: given up for good.
+/// Delete a dead letter
+///
+/// Given up for good: the delivery is `cancelled`.
+#[utoipa::path(delete, path = "/v1/dead-letters/{id}", tag = "dead letters", operation_id = "deleteDeadLetter",
+    security(("api_key" = ["operator"])),
+    responses((status = 204, description = "It is no dead letter any more")))]
 pub(in crate::api) async fn delete(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,

@@ -1,12 +1,26 @@
 //! Filters that several lists have.
 
 use chrono::{DateTime, Utc};
+use utoipa::IntoParams;
 
 use crate::api::problem::Problem;
 use crate::api::query::{Reader, wrong};
 use crate::domain::event::is_event_type;
 use crate::domain::ids::WebhookId;
 use crate::store::history::Span;
+
+/// When the event was accepted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`span` reads them; this describes them")]
+pub(in crate::api) struct SpanFilters {
+    /// Accepted at this time or later, as in RFC 3339; write `+` as `%2B`.
+    #[param(rename = "filter[from]", example = "2026-03-21T14:24:11Z")]
+    from: Option<DateTime<Utc>>,
+    /// Accepted before this time.
+    #[param(rename = "filter[to]", example = "2026-03-22T00:00:00Z")]
+    to: Option<DateTime<Utc>>,
+}
 
 /// `filter[from]` (this time or later) and `filter[to]` (before this time): when the event was accepted.
 pub(super) fn span(reader: &mut Reader<'_>) -> Result<Span, Problem> {

@@ -4,6 +4,7 @@ pub(super) mod api_keys;
 pub(super) mod dead_letters;
 pub(super) mod deliveries;
 pub(super) mod dialects;
+pub(super) mod docs;
 pub(super) mod events;
 mod filters;
 pub(super) mod health;

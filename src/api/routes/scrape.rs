@@ -12,7 +12,12 @@ use crate::api::{Api, kinds};
 /// The version of the text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// On the API's socket, unless metrics have one of their own.
+/// Metrics
+///
+/// For Prometheus to scrape. A 404 where the metrics have a socket of their own (`telemetry.metrics_listen`).
+#[utoipa::path(get, path = "/metrics", tag = "process", operation_id = "scrapeMetrics",
+    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
+        (status = 404, description = "unknown_path")))]
 pub(in crate::api) async fn scrape(State(api): State<Api>) -> Result<Response, Problem> {
     if api.telemetry.metrics_apart {
         return Err(Problem::new(

@@ -6,7 +6,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use utoipa::IntoParams;
 
 use self::view::{AttemptView, DeliveryView};
 use super::filters;
@@ -15,13 +15,38 @@ use crate::actions::resend::resend_delivery;
 use crate::actions::show_attempt::show_attempts;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
+use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{Query, Reader};
 use crate::domain::delivery::State as DeliveryState;
-use crate::domain::ids::{DeliveryId, EventId};
+use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::store::history::deliveries::DeliveryFilter;
 
-/// `GET /v1/deliveries`.
+/// Which deliveries to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`filter` reads them; this describes them")]
+pub(in crate::api) struct Filters {
+    /// Owed to this webhook.
+    #[param(rename = "filter[webhook_id]")]
+    webhook_id: Option<WebhookId>,
+    /// Owed for this event.
+    #[param(rename = "filter[event_id]")]
+    event_id: Option<EventId>,
+    /// Of events of this type.
+    #[param(rename = "filter[event]", pattern = "^[A-Za-z0-9_.:-]{1,128}$")]
+    event: Option<String>,
+    /// That stand so.
+    #[param(rename = "filter[state]", inline)]
+    state: Option<DeliveryState>,
+}
+
+/// List deliveries
+///
+/// Newest first, by the time their events were accepted.
+#[utoipa::path(get, path = "/v1/deliveries", tag = "deliveries", operation_id = "listDeliveries",
+    security(("api_key" = ["viewer"])), params(Paging, filters::SpanFilters, Filters),
+    responses((status = 200, description = "A page of them", body = List<DeliveryView>)))]
 pub(in crate::api) async fn list(
     viewer: Authorized<Viewer>,
     State(api): State<Api>,
@@ -33,7 +58,7 @@ pub(in crate::api) async fn list(
         filter.span = filter.span.before(after.as_u128());
     }
     let deliveries = api.store.list_deliveries(tenant_id, &filter, page.limit()).await?;
-    Ok(page.answer(deliveries, |delivery| delivery.id, |delivery| json!(DeliveryView::from(delivery))))
+    Ok(page.answer(deliveries, |delivery| delivery.id, DeliveryView::from))
 }
 
 fn filter(reader: &mut Reader<'_>) -> Result<DeliveryFilter, Problem> {
@@ -48,7 +73,10 @@ fn filter(reader: &mut Reader<'_>) -> Result<DeliveryFilter, Problem> {
     })
 }
 
-/// `GET /v1/deliveries/{id}`.
+/// Show a delivery
+#[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "deliveries", operation_id = "getDelivery",
+    security(("api_key" = ["viewer"])),
+    responses((status = 200, description = "The delivery", body = DeliveryView)))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<DeliveryId>,
@@ -60,7 +88,12 @@ pub(in crate::api) async fn show(
     Ok(Answer(delivery.into()))
 }
 
-/// `GET /v1/deliveries/{id}/attempts`.
+/// List a delivery's attempts
+///
+/// Newest first. Each shows the exact request (secret values redacted) and what came back, up to 16 KiB of its body.
+#[utoipa::path(get, path = "/v1/deliveries/{id}/attempts", tag = "deliveries", operation_id = "listAttempts",
+    security(("api_key" = ["viewer"])), params(Paging),
+    responses((status = 200, description = "A page of them", body = List<AttemptView>)))]
 pub(in crate::api) async fn attempts(
     viewer: Authorized<Viewer>,
     Id(id): Id<DeliveryId>,
@@ -73,10 +106,17 @@ pub(in crate::api) async fn attempts(
     let attempts = show_attempts(&api, tenant_id, id, before, page.limit()).await?;
     let number = |attempt: &AttemptView| u128::from(attempt.number.unsigned_abs());
     let attempts = attempts.into_iter().map(|attempt| AttemptView::of(id, attempt)).collect();
-    Ok(page.answer(attempts, number, |attempt| json!(attempt)))
+    Ok(page.answer(attempts, number, |attempt| attempt))
 }
 
-/// `POST /v1/deliveries/{id}/resend`: answers with the delivery that will be attempted.
+/// Resend a delivery
+///
+/// A delivered or cancelled one: a new delivery of the same event, with fresh attempts. A dead one: pending again, with fresh
+/// attempts. A pending one: due now.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/resend", tag = "deliveries", operation_id = "resendDelivery",
+    security(("api_key" = ["operator"])),
+    responses((status = 202, description = "The delivery that will be attempted", body = DeliveryView),
+        (status = 409, description = "event_gone, changing, too_many_resends, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
 pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,

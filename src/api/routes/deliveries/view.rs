@@ -4,30 +4,39 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actions::exhibit::Exhibit;
 use crate::actions::show_attempt::ShownAttempt;
 use crate::dialect::Keys;
+use crate::domain::delivery::State;
 use crate::domain::ids::{AttemptId, DeliveryId, EventId, WebhookId};
 use crate::domain::outcome::{Answer, Class};
 use crate::store::history::attempts::AttemptRecord;
 use crate::store::history::deliveries::Delivery;
 
 /// A delivery.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub(in crate::api) struct DeliveryView {
     id: DeliveryId,
     event_id: EventId,
     /// The event's type; `null` where the event was purged.
+    #[schema(example = "document.processed")]
     event: Option<String>,
     webhook_id: WebhookId,
+    #[schema(example = "standard")]
     dialect: String,
-    state: &'static str,
+    state: State,
+    /// Attempts so far, the one under way included.
     attempts: i16,
     created_at: DateTime<Utc>,
+    /// When it is attempted next, while it is `pending`.
     next_attempt_at: Option<DateTime<Utc>>,
+    /// When it was delivered, given up or cancelled.
     settled_at: Option<DateTime<Utc>>,
     /// Why it is dead or cancelled.
+    #[schema(example = "attempts_exhausted")]
     reason: Option<String>,
 }
 
@@ -39,7 +48,7 @@ impl From<Delivery> for DeliveryView {
             event: delivery.event_type,
             webhook_id: delivery.webhook_id,
             dialect: delivery.dialect,
-            state: delivery.state.as_str(),
+            state: delivery.state,
             attempts: delivery.attempts,
             created_at: delivery.id.created_at(),
             next_attempt_at: delivery.next_attempt_at,
@@ -50,15 +59,20 @@ impl From<Delivery> for DeliveryView {
 }
 
 /// A request, as a receiver gets it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Request)]
 pub(in crate::api::routes) struct RequestView {
+    #[schema(example = "POST")]
     method: &'static str,
     url: String,
+    /// In the order they are sent; secret values are not shown.
     headers: Vec<HeaderView>,
+    /// Byte for byte.
     body: String,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Header)]
 struct HeaderView {
     name: String,
     value: String,
@@ -72,30 +86,38 @@ impl From<Exhibit> for RequestView {
 }
 
 /// An attempt: what was sent, what came back.
-#[derive(Debug, Serialize)]
-pub(super) struct AttemptView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(in crate::api) struct AttemptView {
     id: AttemptId,
+    /// From 1.
     pub(super) number: i16,
     started_at: DateTime<Utc>,
     duration_ms: f64,
-    outcome: &'static str,
+    outcome: Class,
+    /// What followed: `delivered`, `retry` or `dead`.
+    #[schema(example = "retry")]
     verdict: String,
+    /// The HTTP status, where an answer came.
     status: Option<i16>,
     /// The class of failure, where no answer came.
-    error: Option<&'static str>,
+    error: Option<Class>,
     request: Option<RequestView>,
     /// Why there is no `request`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     request_unavailable: Option<String>,
     response: Option<ResponseView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Response)]
 struct ResponseView {
     status: i16,
     headers: Vec<HeaderView>,
     body: String,
     /// `utf-8`: `body` is the text; `base64`: it is the bytes in that encoding.
+    #[schema(example = "utf-8")]
     body_encoding: &'static str,
     /// Only the first 16 KiB are kept, and there may have been more.
     truncated: bool,
@@ -114,8 +136,8 @@ impl AttemptView {
             number: record.number,
             started_at: record.started_at,
             duration_ms: f64::from(record.duration_us) / 1_000.0,
-            outcome: record.class.as_str(),
-            error: (!matches!(record.class, Class::Success | Class::HttpStatus)).then(|| record.class.as_str()),
+            outcome: record.class,
+            error: (!matches!(record.class, Class::Success | Class::HttpStatus)).then_some(record.class),
             verdict: record.verdict,
             status: record.status,
             request,

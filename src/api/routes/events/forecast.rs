@@ -1,6 +1,7 @@
 //! A dry run as JSON.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::actions::dry_run::{Fate, Forecast};
 use crate::api::routes::deliveries::view::RequestView;
@@ -10,8 +11,9 @@ use crate::domain::webhook::State;
 use crate::store::history::audience::Listener;
 
 /// What would come of an event.
-#[derive(Debug, Serialize)]
-pub(super) struct ForecastView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Forecast)]
+pub(in crate::api) struct ForecastView {
     dry_run: bool,
     /// How many deliveries it would owe.
     deliveries: usize,
@@ -23,7 +25,8 @@ pub(super) struct ForecastView {
     more: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Match)]
 struct MatchView {
     webhook_id: WebhookId,
     url: String,
@@ -36,18 +39,22 @@ struct MatchView {
     unrenderable: Option<UnrenderableView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unrenderable)]
 struct UnrenderableView {
     detail: String,
     /// The member of `data` that stands in the way, where it is one.
     member: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NoMatch)]
 struct OtherView {
     webhook_id: WebhookId,
     url: String,
     dialect: String,
+    /// `not_subscribed`, `not_in_dialect` or `never_verified`.
+    #[schema(example = "not_subscribed")]
     reason: &'static str,
     detail: &'static str,
 }

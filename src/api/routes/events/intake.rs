@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::actions::Fault;
 use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
@@ -31,25 +32,36 @@ const KEY_HEADER: &str = "idempotency-key";
 const EVENT_LEVELS: usize = 1;
 const BATCH_LEVELS: usize = 3;
 
-#[derive(Debug, Deserialize)]
+/// A fact to report.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Reported<'a> {
+#[schema(as = NewEvent)]
+pub(in crate::api) struct EventInput<'a> {
     #[serde(rename = "type", borrow)]
+    #[schema(pattern = "^[A-Za-z0-9_.:-]{1,128}$", example = "document.processed")]
     event_type: Cow<'a, str>,
     /// Any JSON, its bytes untouched.
     #[serde(borrow)]
+    #[schema(value_type = Value, example = json!({"document_id": "doc_42", "pages": 3}))]
     data: &'a RawValue,
+    /// The same key and content within 24 h are answered with the first event; the same key for other content is refused.
     #[serde(default)]
+    #[schema(pattern = "^[!-~]{1,255}$", example = "order-4711")]
     idempotency_key: Option<String>,
+    /// When it happened, as in RFC 3339; the time of accept where it is left out.
     #[serde(default)]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     occurred_at: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Facts to report together.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Batch<'a> {
+#[schema(as = NewEvents)]
+pub(in crate::api) struct BatchInput<'a> {
     #[serde(borrow)]
-    events: Vec<Object<Reported<'a>>>,
+    #[schema(value_type = Vec<EventInput<'a>>, min_items = 1, max_items = 1000)]
+    events: Vec<Object<EventInput<'a>>>,
 }
 
 /// A request that reports events, not yet read.
@@ -83,7 +95,7 @@ impl<F: Fn() -> EventId> Intake<F> {
     /// The event of a body; `data` shares the body's memory.
     pub(super) fn one(&self, submission: Submission) -> Result<NewEvent, Problem> {
         let Submission { key_of_header, body } = submission;
-        let reported: Reported<'_> = intake::parse(&body, MAX_DEPTH + EVENT_LEVELS)?;
+        let reported: EventInput<'_> = intake::parse(&body, MAX_DEPTH + EVENT_LEVELS)?;
         let data = body.slice_ref(reported.data.get().as_bytes());
         let mut faults = Vec::new();
         let mut new = self.check(reported, data, "", &mut faults);
@@ -105,7 +117,7 @@ impl<F: Fn() -> EventId> Intake<F> {
             let detail = "a batch takes no `Idempotency-Key` header: give each event its `idempotency_key`";
             return Err(Problem::new(kinds::INVALID_HEADER, detail));
         }
-        let batch: Batch<'_> = intake::parse(&submission.body, MAX_DEPTH + BATCH_LEVELS)?;
+        let batch: BatchInput<'_> = intake::parse(&submission.body, MAX_DEPTH + BATCH_LEVELS)?;
         let count = batch.events.len();
         if !(1..=MAX_BATCH).contains(&count) {
             let detail = format!("must hold 1 to {MAX_BATCH} events, not {count}");
@@ -125,7 +137,7 @@ impl<F: Fn() -> EventId> Intake<F> {
         if faults.is_empty() { Ok(events) } else { Err(Problem::invalid(faults)) }
     }
 
-    fn check(&self, reported: Reported<'_>, data: Bytes, at: &str, faults: &mut Vec<Fault>) -> NewEvent {
+    fn check(&self, reported: EventInput<'_>, data: Bytes, at: &str, faults: &mut Vec<Fault>) -> NewEvent {
         if !is_event_type(&reported.event_type) {
             let detail = format!("must be 1 to {MAX_TYPE_CHARS} of the characters A-Z a-z 0-9 _ . : -");
             faults.push(Fault::new(format!("{at}/type"), "invalid_event_type", detail));

@@ -9,25 +9,64 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use self::forecast::ForecastView;
-use self::intake::{Intake, Submission};
-use self::receipt::{answer, batch_answer};
+use self::intake::{BatchInput, EventInput, Intake, Submission};
+use self::receipt::{BatchReceipt, Receipt, answer, batch_answer};
 use self::view::EventView;
 use super::filters;
 use super::path::Id;
 use crate::actions::dry_run::dry_run;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Producer, Viewer};
+use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::domain::ids::{EventId, TenantId};
 
+/// What a 200 to a report is.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "`report` answers with one of them; this describes it")]
+pub(in crate::api) enum Reported {
+    /// A repetition.
+    Receipt(Receipt),
+    /// Of a dry run.
+    Forecast(ForecastView),
+}
+
 /// Bytes of a batch at most.
 pub(in crate::api) const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// `POST /v1/events`: answered after the commit.
+/// How to report an event.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`report` reads it; this describes it")]
+pub(in crate::api) struct ReportOptions {
+    /// Stores and sends nothing; says which webhooks match, why the others do not, and the exact request each would get.
+    dry_run: Option<bool>,
+}
+
+/// The header that makes a repetition harmless.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`Submission` reads it; this describes it")]
+pub(in crate::api) struct KeyHeader {
+    /// Serves as well as the member `idempotency_key`: the same key and content within 24 h are answered with the first event.
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", example = "order-4711")]
+    idempotency_key: Option<String>,
+}
+
+/// Report an event
+///
+/// Answered once it is committed: a 202 is never lost. `data` is any JSON value and is delivered byte for byte as it was sent.
+#[utoipa::path(post, path = "/v1/events", tag = "events", operation_id = "reportEvent",
+    security(("api_key" = ["producer"])), params(ReportOptions, KeyHeader), request_body = EventInput,
+    responses((status = 202, description = "Accepted and stored", body = Receipt),
+        (status = 200, description = "A repetition: the first event; or the forecast of a dry run", body = Reported),
+        (status = 400, description = "invalid_header"),
+        (status = 409, description = "idempotency_key_reused")))]
 pub(in crate::api) async fn report(
     producer: Authorized<Producer>,
     State(api): State<Api>,
@@ -45,7 +84,14 @@ pub(in crate::api) async fn report(
     answer(&api.store, producer.tenant_id, id, accepted).await
 }
 
-/// `POST /v1/events/batch`: all or nothing.
+/// Report events
+///
+/// At most 1,000, in one transaction: all or nothing. Each has its own `idempotency_key`.
+#[utoipa::path(post, path = "/v1/events/batch", tag = "events", operation_id = "reportEvents",
+    security(("api_key" = ["producer"])), request_body = BatchInput,
+    responses((status = 202, description = "Accepted and stored, in the batch's order", body = BatchReceipt),
+        (status = 400, description = "invalid_header"),
+        (status = 409, description = "idempotency_key_reused")))]
 pub(in crate::api) async fn report_batch(
     producer: Authorized<Producer>,
     State(api): State<Api>,
@@ -67,7 +113,22 @@ fn intake(api: &Api, tenant_id: TenantId) -> Intake<impl Fn() -> EventId> {
     Intake { tenant_id, max_event_bytes: api.max_event_bytes(), new_id }
 }
 
-/// `GET /v1/events`: without their data, with the state of each delivery.
+/// Which events to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`list` reads it; this describes it")]
+pub(in crate::api) struct Filters {
+    /// Of this type.
+    #[param(rename = "filter[type]", pattern = "^[A-Za-z0-9_.:-]{1,128}$")]
+    event_type: Option<String>,
+}
+
+/// List events
+///
+/// Without their data, with the state of each delivery.
+#[utoipa::path(get, path = "/v1/events", tag = "events", operation_id = "listEvents",
+    security(("api_key" = ["viewer"])), params(Paging, filters::SpanFilters, Filters),
+    responses((status = 200, description = "A page of them", body = List<EventView>)))]
 pub(in crate::api) async fn list(
     viewer: Authorized<Viewer>,
     State(api): State<Api>,
@@ -82,10 +143,15 @@ pub(in crate::api) async fn list(
     let events = api.store.list_events(tenant_id, span, event_type.as_deref(), page.limit()).await?;
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
     let deliveries = api.store.deliveries_of(tenant_id, &ids).await?;
-    Ok(page.answer(events, |event| event.id, |event| json!(EventView::listed(event, &deliveries))))
+    Ok(page.answer(events, |event| event.id, |event| EventView::listed(event, &deliveries)))
 }
 
-/// `GET /v1/events/{id}`.
+/// Show an event
+///
+/// With its data, byte for byte, and the state of each delivery.
+#[utoipa::path(get, path = "/v1/events/{id}", tag = "events", operation_id = "getEvent",
+    security(("api_key" = ["viewer"])),
+    responses((status = 200, description = "The event", body = EventView)))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<EventId>,

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::actions::{ActionError, Fault};
 use crate::api::problem::Problem;
@@ -16,8 +17,8 @@ use crate::store::{Store, StoreError};
 const REUSED: &str = "idempotency_key_reused";
 
 /// One event, accepted.
-#[derive(Debug, Serialize)]
-struct Receipt {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Receipt {
     /// The event; of a repetition, the first one.
     id: EventId,
     /// How many deliveries it owes, or owed when it was first accepted.
@@ -27,8 +28,8 @@ struct Receipt {
 }
 
 /// The events of a batch, in its order.
-#[derive(Debug, Serialize)]
-pub(super) struct BatchReceipt {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct BatchReceipt {
     events: Vec<Receipt>,
 }
 

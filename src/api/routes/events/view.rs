@@ -3,30 +3,39 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use crate::domain::delivery::State;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::store::history::deliveries::DeliveryBrief;
 use crate::store::history::events::EventSummary;
 
 /// An event with what became of its deliveries. A list leaves `data` out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(in crate::api) struct EventView {
     id: EventId,
     #[serde(rename = "type")]
+    #[schema(example = "document.processed")]
     event_type: String,
+    /// When it happened, where its reporter said so.
     occurred_at: Option<DateTime<Utc>>,
+    /// When it was accepted.
     created_at: DateTime<Utc>,
+    /// As it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
     deliveries: Vec<BriefView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeliveryBrief)]
 struct BriefView {
     id: DeliveryId,
     webhook_id: WebhookId,
-    state: &'static str,
+    state: State,
     attempts: i16,
 }
 
@@ -62,14 +71,13 @@ impl EventView {
 impl From<&DeliveryBrief> for BriefView {
     fn from(delivery: &DeliveryBrief) -> Self {
         let DeliveryBrief { id, webhook_id, state, attempts } = *delivery;
-        Self { id, webhook_id, state: state.as_str(), attempts }
+        Self { id, webhook_id, state, attempts }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::State;
 
     #[test]
     fn each_event_of_a_page_gets_its_own_deliveries() {

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::path::Id;
-use super::view;
+use super::view::{self, OutcomeView, TestView, WebhookView, WithSecrets};
 use crate::actions::webhooks::{self, Verification};
 use crate::api::auth::{Authorized, Manager};
 use crate::api::intake::OptionalJson;
@@ -17,6 +18,14 @@ use crate::api::query::Query;
 use crate::api::{Api, kinds};
 use crate::domain::ids::WebhookId;
 
+/// Verify a webhook
+///
+/// Sends the dialect's challenge to its URL.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/verify", tag = "webhooks", operation_id = "verifyWebhook",
+    security(("api_key" = ["manager"])),
+    responses((status = 200, description = "The receiver passed", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
+        (status = 409, description = "no_challenge, changed_meanwhile, unknown_dialect"),
+        (status = 422, description = "challenge_failed")))]
 pub(in crate::api) async fn verify(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -32,17 +41,30 @@ pub(in crate::api) async fn verify(
                 }
                 (class, None) => format!("the receiver did not answer ({class})"),
             };
-            Err(Problem::new(kinds::CHALLENGE_FAILED, detail).with_member("answer", view::outcome(&outcome)))
+            let answer = json!(OutcomeView::from(&outcome));
+            Err(Problem::new(kinds::CHALLENGE_FAILED, detail).with_member("answer", answer))
         }
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// How the old secret goes.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Rotation {
+    /// For how long the old secret still counts. 24 h where it is left out and the dialect can carry two signatures; where it
+    /// can carry one, the new secret signs at once, or after this long.
+    #[schema(minimum = 0, maximum = 604_800, example = 3600)]
     overlap_seconds: Option<i64>,
 }
 
+/// Rotate the signing secret
+///
+/// The new secret is in this answer and never shown again. The token, where there is one, stays.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/rotate", tag = "webhooks", operation_id = "rotateWebhookSecret",
+    security(("api_key" = ["manager"])), request_body = Option<Rotation>,
+    responses((status = 200, description = "The webhook with its new secret", body = WithSecrets,
+            headers(("ETag" = String, description = "Its revision"), ("Location" = String, description = "Its path"))),
+        (status = 409, description = "too_many_secrets, unknown_dialect")))]
 pub(in crate::api) async fn rotate(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -53,6 +75,23 @@ pub(in crate::api) async fn rotate(
     view::with_secrets(&api, StatusCode::OK, &rotated)
 }
 
+/// How to activate.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`activate` reads it; this describes it")]
+pub(in crate::api) struct ActivateOptions {
+    /// Drops the deliveries that were held, and says how many.
+    skip_backlog: Option<bool>,
+}
+
+/// Activate a webhook
+///
+/// Its held deliveries are sent, unless `skip_backlog` drops them. It is `pending_verification` where its receiver has not passed
+/// the challenge at this URL.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/activate", tag = "webhooks", operation_id = "activateWebhook",
+    security(("api_key" = ["manager"])), params(ActivateOptions),
+    responses((status = 200, description = "The webhook as it is now", body = WebhookView),
+        (status = 409, description = "changing")))]
 pub(in crate::api) async fn activate(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -63,10 +102,17 @@ pub(in crate::api) async fn activate(
     let (webhook, skipped) = webhooks::activate(&api, manager.tenant_id, id, skip_backlog).await?;
     let Some(skipped) = skipped else { return view::answer(&api, &webhook) };
     let mut shown = view::webhook(&api, &webhook).map_err(Problem::internal)?;
-    shown["skipped_deliveries"] = skipped.into();
+    shown.skipped_deliveries = Some(skipped);
     Ok(Json(shown).into_response())
 }
 
+/// Deactivate a webhook
+///
+/// Once this is answered, no send to it begins any more. Its events are still accepted, and held.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/deactivate", tag = "webhooks", operation_id = "deactivateWebhook",
+    security(("api_key" = ["manager"])),
+    responses((status = 200, description = "The webhook as it is now", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
+        (status = 409, description = "changing")))]
 pub(in crate::api) async fn deactivate(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -75,20 +121,18 @@ pub(in crate::api) async fn deactivate(
     view::answer(&api, &webhooks::deactivate(&api, manager.tenant_id, id).await?)
 }
 
+/// Send a test
+///
+/// One signed sample event, now, also to a webhook that is paused. Nothing is stored and nothing is sent again.
+#[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks", operation_id = "testWebhook",
+    security(("api_key" = ["manager"])),
+    responses((status = 200, description = "What was sent, and what the receiver did", body = TestView),
+        (status = 409, description = "webhook_not_verified, unrenderable, unknown_dialect")))]
 pub(in crate::api) async fn test(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<TestView>, Problem> {
     let result = webhooks::send_test(&api, manager.tenant_id, id).await?;
-    let headers: Map<_, _> = result.request.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
-    let mut shown = json!({
-        "event_id": result.event_id,
-        "event_type": result.event_type,
-        "request": { "url": result.request.url, "headers": headers, "body": result.request.body },
-    });
-    if let (Some(shown), Value::Object(outcome)) = (shown.as_object_mut(), view::outcome(&result.outcome)) {
-        shown.extend(outcome);
-    }
-    Ok(Json(shown))
+    Ok(Json(result.into()))
 }

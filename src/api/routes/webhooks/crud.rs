@@ -4,12 +4,14 @@ use axum::extract::State;
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use utoipa::IntoParams;
 
 use super::super::path::Id;
-use super::view;
+use super::view::{self, WebhookView, WithSecrets};
 use crate::actions::webhooks::{self, Input};
 use crate::api::auth::{Authorized, Manager, Viewer};
 use crate::api::intake::Json;
+use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::api::{Api, kinds};
@@ -18,6 +20,14 @@ use crate::domain::ids::WebhookId;
 use crate::domain::webhook::State as Standing;
 use crate::store::webhooks::Selection;
 
+/// Register a webhook
+///
+/// The signing secret (and the token, where the dialect has one) is in this answer and never shown again. The answer also has
+/// the members that the dialect's vendor has beside, such as `webhook_config_id`. Needs `url` and `events`.
+#[utoipa::path(post, path = "/v1/webhooks", tag = "webhooks", operation_id = "createWebhook",
+    security(("api_key" = ["manager"])), request_body = Input,
+    responses((status = 201, description = "Registered", body = WithSecrets,
+        headers(("ETag" = String, description = "Its revision"), ("Location" = String, description = "Its path")))))]
 pub(in crate::api) async fn create(
     manager: Authorized<Manager>,
     State(api): State<Api>,
@@ -27,6 +37,26 @@ pub(in crate::api) async fn create(
     view::with_secrets(&api, StatusCode::CREATED, &registered)
 }
 
+/// Which webhooks to list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`list` reads them; this describes them")]
+pub(in crate::api) struct Filters {
+    /// That get their events, or do not.
+    #[param(rename = "filter[is_active]")]
+    is_active: Option<bool>,
+    /// That have this in their `events`: a type, `*`, or a prefix ending in `.*`.
+    #[param(rename = "filter[event]")]
+    event: Option<String>,
+    /// That stand so.
+    #[param(rename = "filter[state]", inline)]
+    state: Option<Standing>,
+}
+
+/// List webhooks
+#[utoipa::path(get, path = "/v1/webhooks", tag = "webhooks", operation_id = "listWebhooks",
+    security(("api_key" = ["viewer"])), params(Paging, Filters),
+    responses((status = 200, description = "A page of them", body = List<WebhookView>)))]
 pub(in crate::api) async fn list(
     viewer: Authorized<Viewer>,
     State(api): State<Api>,
@@ -47,6 +77,10 @@ pub(in crate::api) async fn list(
     page.try_answer(&found, |webhook| webhook.id, |webhook| view::webhook(&api, webhook)).map_err(Problem::internal)
 }
 
+/// Show a webhook
+#[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "getWebhook",
+    security(("api_key" = ["viewer"])),
+    responses((status = 200, description = "The webhook", body = WebhookView, headers(("ETag" = String, description = "Its revision")))))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<WebhookId>,
@@ -56,6 +90,26 @@ pub(in crate::api) async fn show(
     view::answer(&api, &webhook.ok_or_else(|| Problem::not_found("webhook"))?)
 }
 
+/// Only if it is unchanged.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`expected_revision` reads it; this describes it")]
+pub(in crate::api) struct IfMatch {
+    /// The `ETag` that an answer gave: refused with 412 where the webhook was changed since. `*`: in any case.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    if_match: Option<String>,
+}
+
+/// Change a webhook
+///
+/// Only the members that are given; `null` clears one that may be cleared. `{"is_active": false}` deactivates. Its dialect
+/// cannot be changed.
+#[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "changeWebhook",
+    security(("api_key" = ["manager"])), params(IfMatch), request_body = Input,
+    responses((status = 200, description = "The webhook as it is now", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
+        (status = 400, description = "invalid_header"),
+        (status = 409, description = "changing, unknown_dialect"),
+        (status = 412, description = "precondition_failed")))]
 pub(in crate::api) async fn change(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -67,6 +121,13 @@ pub(in crate::api) async fn change(
     view::answer(&api, &webhooks::change(&api, manager.tenant_id, id, &input, expected).await?)
 }
 
+/// Delete a webhook
+///
+/// Once this is answered, no send to it begins any more; its deliveries are cancelled and its secrets forgotten. What was
+/// delivered stays readable until retention ends.
+#[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "deleteWebhook",
+    security(("api_key" = ["manager"])),
+    responses((status = 204, description = "Deleted")))]
 pub(in crate::api) async fn delete(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,

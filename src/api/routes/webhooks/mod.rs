@@ -4,5 +4,6 @@ mod act;
 mod crud;
 mod view;
 
-pub(in crate::api) use act::{activate, deactivate, rotate, test, verify};
-pub(in crate::api) use crud::{change, create, delete, list, show};
+// With the descriptions that `utoipa::path` puts beside the handlers.
+pub(in crate::api) use act::*;
+pub(in crate::api) use crud::*;

@@ -4,40 +4,98 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::actions::exhibit::is_credential;
-use crate::actions::webhooks::{Registered, own_headers};
+use crate::actions::webhooks::{Registered, TestResult, own_headers};
 use crate::api::Api;
 use crate::api::problem::Problem;
 use crate::dialect::Keys;
-use crate::domain::outcome::Outcome;
+use crate::domain::ids::{EventId, WebhookId};
+use crate::domain::outcome::{Class, Outcome};
 use crate::domain::secret::SecretError;
-use crate::domain::webhook::Webhook;
+use crate::domain::webhook::{RetryOverride, State, Webhook};
 
-/// A webhook; the values of headers that are credentials are not shown.
-pub(super) fn webhook(api: &Api, webhook: &Webhook) -> Result<Value, SecretError> {
-    let headers: Map<_, _> = own_headers(api, webhook)?.into_iter().map(shown_header).collect();
-    Ok(json!({
-        "id": webhook.id,
-        "url": webhook.url,
-        "events": webhook.events,
-        "dialect": webhook.dialect,
-        "description": webhook.description,
-        "headers": headers,
-        "retry": webhook.retry,
-        "timeout_seconds": webhook.timeout_seconds,
-        "rate_limit": webhook.rate_limit,
-        "max_in_flight": webhook.max_in_flight,
-        "metadata": webhook.metadata,
-        "state": webhook.state,
-        "is_active": webhook.is_active(),
-        "disabled_reason": webhook.disabled_reason,
-        "created_at": webhook.created_at,
-        "updated_at": webhook.updated_at,
-        "verified_at": webhook.verified_at,
-    }))
+/// A webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Webhook)]
+pub(in crate::api) struct WebhookView {
+    id: WebhookId,
+    /// Where it POSTs, in canonical form.
+    #[schema(example = "https://hooks.example.com/tidings")]
+    url: String,
+    #[schema(example = json!(["document.*", "run.failed"]))]
+    events: Vec<String>,
+    #[schema(example = "standard")]
+    dialect: String,
+    description: String,
+    /// The values of those that are credentials are shown as `[redacted]`.
+    #[schema(value_type = HashMap<String, String>, example = json!({"X-Team": "billing"}))]
+    headers: Map<String, Value>,
+    /// `null`: the dialect's.
+    retry: Option<RetryOverride>,
+    /// `null`: the dialect's.
+    timeout_seconds: Option<i16>,
+    /// Requests a second; `null`: without limit.
+    rate_limit: Option<i32>,
+    /// Requests under way in each process; `null`: 32.
+    max_in_flight: Option<i16>,
+    metadata: Map<String, Value>,
+    state: State,
+    /// Whether `state` is `active`.
+    is_active: bool,
+    /// Why Tidings disabled it.
+    disabled_reason: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// When a receiver of it was first known to want events.
+    verified_at: Option<DateTime<Utc>>,
+    /// Deliveries that `skip_backlog` dropped; only in the answer to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) skipped_deliveries: Option<u64>,
+}
+
+/// A webhook with its secrets, shown once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookWithSecrets)]
+pub(in crate::api) struct WithSecrets {
+    #[serde(flatten)]
+    webhook: WebhookView,
+    /// What signs. It is not shown again.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    signing_secret: String,
+    /// The static token, where the dialect has one. It is not shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    token: Option<String>,
+}
+
+pub(super) fn webhook(api: &Api, webhook: &Webhook) -> Result<WebhookView, SecretError> {
+    Ok(WebhookView {
+        id: webhook.id,
+        url: webhook.url.clone(),
+        events: webhook.events.clone(),
+        dialect: webhook.dialect.clone(),
+        description: webhook.description.clone(),
+        headers: own_headers(api, webhook)?.into_iter().map(shown_header).collect(),
+        retry: webhook.retry.clone(),
+        timeout_seconds: webhook.timeout_seconds,
+        rate_limit: webhook.rate_limit,
+        max_in_flight: webhook.max_in_flight,
+        metadata: webhook.metadata.clone(),
+        state: webhook.state,
+        is_active: webhook.is_active(),
+        disabled_reason: webhook.disabled_reason.clone(),
+        created_at: webhook.created_at,
+        updated_at: webhook.updated_at,
+        verified_at: webhook.verified_at,
+        skipped_deliveries: None,
+    })
 }
 
 fn shown_header((name, value): (String, String)) -> (String, Value) {
@@ -54,11 +112,11 @@ pub(super) fn answer(api: &Api, shown: &Webhook) -> Result<Response, Problem> {
 /// The one answer that has secrets in it, with the members that the dialect's vendor has beside.
 pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registered) -> Result<Response, Problem> {
     let shown = &registered.webhook;
-    let mut body = webhook(api, shown).map_err(Problem::internal)?;
-    body["signing_secret"] = registered.signing_secret.expose_secret().into();
-    if let Some(token) = &registered.token {
-        body["token"] = token.expose_secret().into();
-    }
+    let mut body = json!(WithSecrets {
+        webhook: webhook(api, shown).map_err(Problem::internal)?,
+        signing_secret: registered.signing_secret.expose_secret().to_owned(),
+        token: registered.token.as_ref().map(|token| token.expose_secret().to_owned()),
+    });
     if let Some(profile) = api.dialects.get(&shown.dialect) {
         for (alias, member) in profile.registration_aliases() {
             body[alias] = body[member].clone();
@@ -73,15 +131,63 @@ fn etag(webhook: &Webhook) -> String {
 }
 
 /// What a receiver did, as its tenant is told: a class, and the answer where one came.
-pub(super) fn outcome(outcome: &Outcome) -> Value {
-    let answer = outcome.answer.as_ref();
-    json!({
-        "outcome": outcome.class.as_str(),
-        "status": outcome.status(),
-        "response_headers": answer.map(|answer| headers(&answer.headers)),
-        "response_body": answer.map(|answer| String::from_utf8_lossy(&answer.body)),
-        "duration_ms": u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
-    })
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReceiverAnswer)]
+pub(in crate::api) struct OutcomeView {
+    outcome: Class,
+    /// The HTTP status, where an answer came.
+    status: Option<u16>,
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    response_headers: Option<Map<String, Value>>,
+    /// The first 16 KiB.
+    response_body: Option<String>,
+    duration_ms: u64,
+}
+
+impl From<&Outcome> for OutcomeView {
+    fn from(outcome: &Outcome) -> Self {
+        let answer = outcome.answer.as_ref();
+        Self {
+            outcome: outcome.class,
+            status: outcome.status(),
+            response_headers: answer.map(|answer| headers(&answer.headers)),
+            response_body: answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()),
+            duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// A test delivery, and what the receiver did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TestDelivery)]
+pub(in crate::api) struct TestView {
+    /// Belongs to no stored event.
+    event_id: EventId,
+    event_type: String,
+    request: TestRequest,
+    #[serde(flatten)]
+    answer: OutcomeView,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct TestRequest {
+    url: String,
+    /// Secret values are not shown.
+    #[schema(value_type = HashMap<String, String>)]
+    headers: Map<String, Value>,
+    body: String,
+}
+
+impl From<TestResult> for TestView {
+    fn from(result: TestResult) -> Self {
+        let headers = result.request.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Self {
+            event_id: result.event_id,
+            event_type: result.event_type,
+            request: TestRequest { url: result.request.url, headers, body: result.request.body },
+            answer: (&result.outcome).into(),
+        }
+    }
 }
 
 /// `name: value` lines as an object; several of one name are joined as HTTP does.
