@@ -23,6 +23,7 @@ mod odd_events;
 mod openapi;
 mod overlap;
 mod pause;
+mod previous;
 mod processes;
 mod query_cache;
 mod register;

@@ -31,12 +31,18 @@ impl Database {
         Ok(Self { store, server })
     }
 
-    /// Brings the schema to this version, or says that it is not.
+    /// Brings the schema to this version where that is asked for, and says whether this program can work with it.
     pub async fn prepare(&self, migrate: bool) -> Result<(), AppError> {
-        let prepared = if migrate { self.store.migrate().await } else { self.store.check_schema().await };
-        prepared.map_err(|error| match error {
-            StoreError::Schema(told) if migrate => AppError::Migrate(told),
+        if migrate {
+            self.store.migrate().await.map_err(|error| match error {
+                StoreError::Schema(told) => AppError::Migrate(told),
+                StoreError::Contended(_) => AppError::MigrateContended(error),
+                other => AppError::Statement(other),
+            })?;
+        }
+        self.store.check_schema().await.map_err(|error| match error {
             StoreError::Schema(_) => AppError::Schema(error),
+            StoreError::Outgrown { .. } => AppError::Outgrown(error),
             other => AppError::Statement(other),
         })
     }

@@ -30,6 +30,14 @@ pub enum AppError {
     /// The migrations do not fit what is there.
     #[error("the database's schema cannot be brought to this version: {0}. Was this database made by something else?")]
     Migrate(String),
+    /// Somebody holds on to what a migration changes.
+    #[error(
+        "the schema cannot be changed while other transactions hold on to its tables: look for old ones in pg_stat_activity, end them, and run this again"
+    )]
+    MigrateContended(#[source] StoreError),
+    /// The schema is beyond this program.
+    #[error("{0}; start that later version")]
+    Outgrown(StoreError),
     /// A statement failed while the program was put together.
     #[error("the database does not do what it should")]
     Statement(#[source] StoreError),

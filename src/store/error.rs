@@ -21,6 +21,16 @@ pub enum StoreError {
     /// The schema is older than this program.
     #[error("the database's schema is not this version's: {0}; run `tidings migrate`")]
     Schema(String),
+    /// The schema is newer than this program, and not only larger.
+    #[error(
+        "a later version of Tidings changed the database's schema beyond what this one can work with: that takes a program with migration {floor}, and this one ends at {known}"
+    )]
+    Outgrown {
+        /// The migration that a program must know.
+        floor: i64,
+        /// The last one that this program knows.
+        known: i64,
+    },
     /// Anything else: a defect of Tidings or of the database.
     #[error("a database statement failed")]
     Failed(#[source] sqlx::Error),

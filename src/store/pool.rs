@@ -88,8 +88,6 @@ pub struct Store {
 /// hold up what has nothing to do with it.
 const LOCK_TIMEOUT: &str = "500ms";
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
-
 impl Store {
     /// Connects lazily to the server at `url`, which takes the place of the configured one where that is `embedded`.
     ///
@@ -111,40 +109,6 @@ impl Store {
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: pool(config.hot_connections).test_before_acquire(false).connect_lazy_with(hot),
         })
-    }
-
-    /// Applies the migrations that are missing.
-    ///
-    /// # Errors
-    /// The database cannot be reached, or was migrated by a later version.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATOR.run(&self.pool).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => error.into(),
-            other => StoreError::Schema(other.to_string()),
-        })?;
-        Ok(())
-    }
-
-    /// Says whether every migration of this version has been applied. A later version's are no hindrance: migrations
-    /// expand before they contract.
-    ///
-    /// # Errors
-    /// [`StoreError::Schema`] names the first one missing.
-    pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(&self.pool)
-            .await;
-        let applied = match applied {
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Vec::new(),
-            other => other?,
-        };
-        match MIGRATOR.iter().find(|migration| !applied.contains(&migration.version)) {
-            Some(missing) => Err(StoreError::Schema(format!(
-                "migration {} ({}) has not been applied",
-                missing.version, missing.description
-            ))),
-            None => Ok(()),
-        }
     }
 
     /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.
