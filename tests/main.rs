@@ -13,6 +13,7 @@ mod deliver;
 mod dry_run;
 mod enqueue;
 mod fairness;
+mod forbidden_addresses;
 mod golden_vectors;
 mod handover;
 mod layers;

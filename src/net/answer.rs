@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Response;
-use reqwest::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, RETRY_AFTER, SET_COOKIE};
 use tokio::time::timeout;
 
 use crate::domain::outcome::{Answer, RetryAfter};
@@ -16,10 +18,10 @@ const MAX_READ: usize = 64 * 1024;
 /// Takes in an answer whose status line has arrived, for at most `time_left`.
 ///
 /// A body that breaks, drips past the deadline or is garbage leaves what was read up to then: the receiver has spoken.
-pub(super) async fn read(mut response: Response, time_left: Duration) -> Answer {
+pub(super) async fn read(mut response: Response<Incoming>, time_left: Duration) -> Answer {
     let mut kept = Vec::new();
     // Running out of time here leaves what was read, as everything else does that may happen to a body.
-    let _ = timeout(time_left, read_body(&mut response, &mut kept)).await;
+    let _ = timeout(time_left, read_body(response.body_mut(), &mut kept)).await;
     Answer {
         status: response.status().as_u16(),
         headers: render(response.headers()),
@@ -28,9 +30,11 @@ pub(super) async fn read(mut response: Response, time_left: Duration) -> Answer 
     }
 }
 
-async fn read_body(response: &mut Response, kept: &mut Vec<u8>) {
+async fn read_body(body: &mut Incoming, kept: &mut Vec<u8>) {
     let mut read = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Some(Ok(frame)) = body.frame().await {
+        // Trailers are of no use to anyone.
+        let Some(chunk) = frame.data_ref() else { continue };
         let room = Answer::MAX_BODY - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read += chunk.len();
@@ -63,7 +67,7 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use hyper::header::HeaderValue;
 
     use super::*;
 

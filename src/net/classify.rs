@@ -4,38 +4,39 @@ use std::error::Error;
 use std::fmt::Write;
 use std::io;
 
-use rustls::pki_types::InvalidDnsNameError;
+use hyper_util::client::legacy;
 
-use super::guard::Blocked;
-use super::resolver::DnsFailure;
+use super::dial::DialError;
 use crate::domain::outcome::Class;
 
 /// Characters of an operator's text at most; certificate errors can be long.
 const MAX_TEXT_CHARS: usize = 1_000;
 
-/// Reads a client error. The URL is left out of the text: it may hold a receiver's token.
-pub(super) fn classify(error: reqwest::Error) -> (Class, String) {
-    let error = error.without_url();
-    let class = chain(&error).find_map(verdict);
-    let class = class.unwrap_or_else(|| match () {
-        () if error.is_timeout() => Class::Timeout,
-        () if error.is_connect() => Class::Connect,
-        () => Class::Protocol,
-    });
-    (class, story(&error))
+/// Reads a client error, which never has the URL's path in it: that may hold a receiver's token.
+pub(super) fn classify(error: &legacy::Error) -> (Class, String) {
+    (chain(error).find_map(verdict).unwrap_or(Class::Protocol), story(error))
 }
 
 /// What one error of a chain says for certain, if anything.
 fn verdict(error: &(dyn Error + 'static)) -> Option<Class> {
     match () {
-        () if error.is::<Blocked>() => Some(Class::BlockedAddress),
-        () if error.is::<DnsFailure>() => Some(Class::Dns),
-        () if error.is::<rustls::Error>() || error.is::<InvalidDnsNameError>() => Some(Class::Tls),
+        () if error.is::<rustls::Error>() => Some(Class::Tls),
         () => error
             .downcast_ref()
-            .and_then(http)
+            .map(undialled)
+            .or_else(|| error.downcast_ref().and_then(http))
             .or_else(|| error.downcast_ref().and_then(http2))
             .or_else(|| error.downcast_ref().and_then(broken)),
+    }
+}
+
+const fn undialled(error: &DialError) -> Class {
+    match error {
+        DialError::Blocked(_) => Class::BlockedAddress,
+        DialError::Name { .. } => Class::Dns,
+        DialError::Connect(_) => Class::Connect,
+        DialError::Tls(_) => Class::Tls,
+        DialError::Timeout(_) => Class::Timeout,
     }
 }
 
@@ -76,7 +77,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-fn story(error: &reqwest::Error) -> String {
+fn story(error: &legacy::Error) -> String {
     let mut story = String::new();
     let mut last = String::new();
     for error in chain(error) {

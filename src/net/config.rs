@@ -14,6 +14,10 @@ pub struct Config {
     /// address. None by default.
     #[serde(deserialize_with = "networks")]
     pub allow: Vec<IpNet>,
+    /// `egress.deny`: networks that nothing is sent to, even if `egress.allow` lists them: this host's address beyond a
+    /// NAT, one's own public services, a NAT64 prefix of one's own. None by default.
+    #[serde(deserialize_with = "networks")]
+    pub deny: Vec<IpNet>,
     /// `egress.ports`: the ports that may be sent to, 1 to 65,535; empty, the default, means any.
     pub ports: Vec<u16>,
     /// `egress.connect_timeout_seconds`: whole seconds for look-up, connection and TLS handshake together, 1 to 60;
@@ -25,7 +29,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { allow: Vec::new(), ports: Vec::new(), connect_timeout_seconds: 3, extra_ca_file: None }
+        Self { allow: Vec::new(), deny: Vec::new(), ports: Vec::new(), connect_timeout_seconds: 3, extra_ca_file: None }
     }
 }
 
@@ -52,9 +56,12 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// TLS cannot be set up, most often because the host has no certificate authorities.
+    /// The host has no certificate authorities.
     #[error("cannot set up TLS: install the system's CA certificates (package `ca-certificates`)")]
-    Tls(#[source] reqwest::Error),
+    NoAuthorities,
+    /// The TLS library refuses its settings.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
 }
 
 impl Config {

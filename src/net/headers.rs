@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Custom headers of a webhook at most.
 pub const MAX_CUSTOM_HEADERS: usize = 32;

@@ -3,32 +3,34 @@
 //! | file | answers |
 //! |---|---|
 //! | [`target`] | which URLs are accepted, and in which form they are kept |
-//! | [`guard`], `forbidden` | which addresses, names and ports are sent to |
-//! | `lookup`, `resolver` | which addresses a name stands for, vetted |
+//! | [`guard`] | which addresses, names, ports and connections are sent to |
+//! | `dial` | how a connection is made: names looked up and vetted, sockets vetted, TLS |
 //! | [`headers`] | which headers a tenant may add |
 //! | [`sender`], `answer` | one POST and its answer |
 //! | `classify` | what a failure means |
 //!
 //! **Invariants**
-//! - Nothing else in Tidings connects to a receiver, and every [`Sender`] asks its [`Guard`] twice: before each request
-//!   for what the URL says, and at each connection for what the name resolves to. What was vetted is what is dialled.
-//! - A request is sent once: no redirect, no retry, no proxy. What may have reached the receiver counts as an attempt.
+//! - Nothing else in Tidings connects to a receiver, and every [`Sender`] asks its [`Guard`] three times: before each
+//!   request for what the URL says, before each connection for all that the name resolves to, and, before a byte is
+//!   written, for where the connected socket really leads. One forbidden address refuses a name as a whole.
+//! - A pooled connection leads to an address that was vetted, also when its name means another one by now. It takes no
+//!   request that begins later than its first minute and the idle time after it, so a name's move is followed soon.
+//! - A request is sent once: no redirect, no retry, no proxy (there is none to configure). What may have reached the
+//!   receiver counts as an attempt.
 //! - [`Sender::send`] does not fail: whatever a receiver does is an [`Outcome`](crate::domain::outcome::Outcome), within
 //!   the time and the bytes set for it. The status line decides between success and failure.
 //! - No URL's path and no header's value appears in an error or in debug output.
 //!
-//! **To add** a forbidden network, add a line to `forbidden` with its source. **To add** a rule for URLs, add a variant
-//! to [`UrlError`] with a sentence that says what to write instead. **To add** a receiver's misbehaviour, add a line to
-//! the table in `tests/outcomes.rs`.
+//! **To add** a forbidden network, add a line to `guard/forbidden` with its source, and one to `tests/egress/forbidden.py`.
+//! **To add** a rule for URLs, add a variant to [`UrlError`] with a sentence that says what to write instead. **To add** a
+//! receiver's misbehaviour, add a line to a table in `tests/`.
 
 mod answer;
 mod classify;
 pub mod config;
-mod forbidden;
+mod dial;
 pub mod guard;
 pub mod headers;
-mod lookup;
-mod resolver;
 pub mod sender;
 pub mod target;
 #[cfg(test)]

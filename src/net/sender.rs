@@ -1,24 +1,31 @@
 //! One attempt is one POST, and what came of it is a value.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Method};
+use http_body_util::Full;
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Response, body::Incoming};
+use hyper_util::client::legacy::{self, Client, connect::capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout};
 
 use super::answer;
 use super::classify::classify;
 use super::config::{Config, ConfigError};
+use super::dial::lookup::{Lookup, System, Together};
+use super::dial::{Dialer, stream, tls};
 use super::guard::Guard;
 use super::headers::Headers;
-use super::lookup::{Lookup, System, Together};
-use super::resolver::Vetting;
 use super::target::Target;
 use crate::domain::outcome::{Class, Outcome};
 
 /// What receivers see in `User-Agent`, unless a dialect sets its own.
-const USER_AGENT: &str = concat!("Tidings/", env!("CARGO_PKG_VERSION"));
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("Tidings/", env!("CARGO_PKG_VERSION")));
+/// No form of answer is preferred.
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
 /// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -28,17 +35,19 @@ const IDLE_PER_HOST: usize = 1_024;
 /// Flow-control windows of HTTP/2, in bytes: a stream may send what is read of it, a connection that of 16 streams.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// Bytes of an HTTP/2 answer's headers at most.
-const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// Bytes of an answer's headers at most.
+const MAX_HEADERS: u32 = 64 * 1024;
+/// Bytes that an HTTP/1 connection holds in memory at most; the headers must fit.
+const MAX_BUFFER: usize = MAX_HEADERS as usize;
 /// Lines of an HTTP/1 answer's headers at most.
 const MAX_HEADER_LINES: usize = 100;
 /// A shared HTTP/2 connection that went silent is found out by a ping after this long, and dropped after as long again.
 const PING_AFTER: Duration = Duration::from_secs(5);
 
 /// Sends requests. Clones share connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sender {
-    client: Client,
+    client: Client<Dialer, Full<Bytes>>,
     guard: Guard,
 }
 
@@ -63,16 +72,14 @@ impl Sender {
 
     pub(super) fn with_lookup<L: Lookup>(config: &Config, lookup: L) -> Result<Self, ConfigError> {
         config.validate()?;
-        // A process has one default provider; whoever came first has set one that serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let guard = Guard::new(config.allow.clone(), config.ports.clone());
-        let client = client()
-            .dns_resolver(Vetting::new(guard.clone(), lookup))
-            .connect_timeout(Duration::from_secs(config.connect_timeout_seconds.into()))
-            .tls_certs_merge(extra_authorities(config)?)
-            .build()
-            .map_err(ConfigError::Tls)?;
-        Ok(Self { client, guard })
+        let guard = Guard::new(config);
+        let dialer = Dialer {
+            guard: guard.clone(),
+            lookup: Arc::new(lookup),
+            tls: Arc::new(tls::client_config(config)?),
+            limit: Duration::from_secs(config.connect_timeout_seconds.into()),
+        };
+        Ok(Self { client: client(dialer), guard })
     }
 
     /// The policy that this sender follows, for [`Target::parse`].
@@ -87,18 +94,18 @@ impl Sender {
     /// garbage. Redirects are not followed. Dropping the future ends the request.
     pub async fn send(&self, request: Request) -> Outcome {
         let start = Instant::now();
-        // Literal addresses reach no resolver, so they are judged here.
+        // What is plain to see is judged anew for each request: a pooled connection has no further say in it.
         if let Err(blocked) = request.target.check(&self.guard) {
             return no_answer(Class::BlockedAddress, blocked.to_string(), start);
         }
         let limit = request.timeout;
-        match timeout(limit, self.client.execute(post(request))).await {
-            Err(_) => no_answer(Class::Timeout, format!("no answer within {} ms", limit.as_millis()), start),
-            Ok(Err(error)) => {
-                let (class, story) = classify(error);
+        match self.exchange(request).await {
+            None => no_answer(Class::Timeout, format!("no answer within {} ms", limit.as_millis()), start),
+            Some(Err(error)) => {
+                let (class, story) = classify(&error);
                 no_answer(class, story, start)
             }
-            Ok(Ok(response)) => {
+            Some(Ok(response)) => {
                 let answer = answer::read(response, limit.saturating_sub(start.elapsed())).await;
                 let (class, error) = match answer.status {
                     200..=299 => (Class::Success, None),
@@ -111,41 +118,50 @@ impl Sender {
             }
         }
     }
+
+    /// Out with the request and in with the head of the answer; `None` where time ran out.
+    async fn exchange(&self, request: Request) -> Option<Result<Response<Incoming>, legacy::Error>> {
+        let limit = request.timeout;
+        let mut post = post(request);
+        let connection = capture_connection(&mut post);
+        let response = timeout(limit, self.client.request(post)).await.ok();
+        stream::retire(&connection, matches!(response, Some(Ok(_))));
+        response
+    }
 }
 
-/// Every default of the client that would send elsewhere, more than once, or keep something, is off.
-fn client() -> ClientBuilder {
-    Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .user_agent(USER_AGENT)
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
-        .tcp_nodelay(true)
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+/// A client that knows no redirect, proxy, cookie or second try; it only sends a request again that had not begun when
+/// its pooled connection turned out to be closed.
+fn client(dialer: Dialer) -> Client<Dialer, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST)
+        .http1_max_buf_size(MAX_BUFFER)
         .http1_max_headers(MAX_HEADER_LINES)
-        .http2_max_header_list_size(MAX_HEADER_LIST)
+        .http2_max_header_list_size(MAX_HEADERS)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(PING_AFTER)
         .http2_keep_alive_timeout(PING_AFTER)
+        .build(dialer)
 }
 
-fn extra_authorities(config: &Config) -> Result<Vec<Certificate>, ConfigError> {
-    let Some(path) = config.extra_ca_file.clone() else { return Ok(Vec::new()) };
-    let pem = std::fs::read(&path).map_err(|source| ConfigError::ReadCa { path: path.clone(), source })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(ConfigError::ParseCa { path }),
-    }
-}
-
-fn post(request: Request) -> reqwest::Request {
-    let mut post = reqwest::Request::new(Method::POST, request.target.url().clone());
-    *post.headers_mut() = request.headers.into_map();
-    *post.body_mut() = Some(request.body.into());
+fn post(request: Request) -> hyper::Request<Full<Bytes>> {
+    let mut headers: HeaderMap = request.headers.into_map();
+    headers.entry(USER_AGENT).or_insert(AGENT);
+    headers.entry(ACCEPT).or_insert(ANYTHING);
+    let mut post = hyper::Request::new(Full::new(request.body));
+    *post.method_mut() = Method::POST;
+    *post.uri_mut() = request.target.uri();
+    *post.headers_mut() = headers;
     post
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+use hyper::Uri;
 use url::{Host, ParseError, Url};
 
 use super::guard::Guard;
@@ -22,8 +23,15 @@ pub const MAX_URL_CHARS: usize = 2_048;
 const NEVER: &str = "\\\"<>^`{|}";
 
 /// A destination that passed every check. Clones share it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Target(Arc<Url>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target(Arc<Parsed>);
+
+#[derive(PartialEq, Eq)]
+struct Parsed {
+    url: Url,
+    /// The same for the HTTP client, whose grammar is another one: both must take it.
+    uri: Uri,
+}
 
 /// What a target's host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +56,8 @@ impl Target {
         if url.as_str().len() > MAX_URL_CHARS {
             return Err(UrlError::TooLong);
         }
-        let target = Self(Arc::new(url));
+        let uri = url.as_str().parse().map_err(|error: hyper::http::uri::InvalidUri| malformed_uri(&error))?;
+        let target = Self(Arc::new(Parsed { url, uri }));
         target.check(guard)?;
         Ok(target)
     }
@@ -56,13 +65,13 @@ impl Target {
     /// The canonical form: what is stored, shown and sent to.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.0.url.as_str()
     }
 
     /// What the host is.
     #[must_use]
     pub fn host_kind(&self) -> HostKind<'_> {
-        match self.0.host() {
+        match self.0.url.host() {
             Some(Host::Ipv4(address)) => HostKind::Address(address.into()),
             Some(Host::Ipv6(address)) => HostKind::Address(address.into()),
             Some(Host::Domain(name)) => HostKind::Name(name),
@@ -74,7 +83,7 @@ impl Target {
     /// The port, the scheme's own where the URL names none.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.0.port_or_known_default().unwrap_or_default()
+        self.0.url.port_or_known_default().unwrap_or_default()
     }
 
     /// Asks the policy about everything that is known without a look-up: port, literal address, local name.
@@ -86,15 +95,15 @@ impl Target {
         }
     }
 
-    pub(super) fn url(&self) -> &Url {
-        &self.0
+    pub(super) fn uri(&self) -> Uri {
+        self.0.uri.clone()
     }
 }
 
 /// Paths and queries may hold a receiver's token, so they stay out of debug output.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({}://{}:{}/…)", self.0.scheme(), self.0.host_str().unwrap_or_default(), self.port())
+        write!(f, "Target({}://{}:{}/…)", self.0.url.scheme(), self.0.url.host_str().unwrap_or_default(), self.port())
     }
 }
 
@@ -180,6 +189,10 @@ fn malformed(error: ParseError) -> UrlError {
         ParseError::IdnaError | ParseError::InvalidDomainCharacter => UrlError::Host,
         other => UrlError::Malformed(other.to_string()),
     }
+}
+
+fn malformed_uri(error: &hyper::http::uri::InvalidUri) -> UrlError {
+    UrlError::Malformed(error.to_string())
 }
 
 /// Compares the host as written with the host as parsed.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::receiver::{Receiver, answers};
 use super::{local, send};
 use crate::domain::outcome::Class;
-use crate::net::lookup::{Looking, Lookup};
+use crate::net::dial::lookup::{Looking, Lookup};
 use crate::net::{Config, Request, Sender};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

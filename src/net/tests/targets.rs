@@ -2,12 +2,13 @@
 
 use proptest::prelude::*;
 
+use crate::net::Config;
 use crate::net::guard::{Blocked, Guard};
 use crate::net::target::{HostKind, Target};
 use crate::net::url_error::UrlError;
 
 fn strict() -> Guard {
-    Guard::new(Vec::new(), Vec::new())
+    Guard::new(&Config::default())
 }
 
 fn parse(text: &str) -> Result<Target, UrlError> {
@@ -157,7 +158,7 @@ fn the_scheme_and_the_port_follow_the_tenant_and_the_policy() {
         Target::parse("ftp://example.com/", false, &strict()).expect_err("ftp").to_string(),
         "the URL must be absolute and start with `https://`"
     );
-    let web = Guard::new(Vec::new(), vec![443]);
+    let web = Guard::new(&Config { ports: vec![443], ..Config::default() });
     assert!(Target::parse("https://example.com/", false, &web).is_ok());
     assert_eq!(
         Target::parse("https://example.com:22/", false, &web),

@@ -1,26 +1,31 @@
-//! Who may be sent to: one policy, asked at registration and again at every connection.
+//! Who may be sent to: one policy, asked at registration, before every request, and at every connection.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod forbidden;
+mod own;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::forbidden::{FORBIDDEN, Forbidden};
+use self::own::Own;
+use super::config::Config;
 
 /// The policy for destinations. Clones share it.
 ///
-/// An address passes if a network of the allow-list holds it, or if no forbidden network does. An IPv6 address is
-/// judged as itself and never as the IPv4 address within it: `::ffff:127.0.0.1` is refused even where `127.0.0.0/8` is
-/// allowed, unless `::ffff:0:0/96` is allowed too.
-///
-/// Public addresses of this host's own interfaces would be one more list here.
+/// An address is refused if a network of `egress.deny` holds it, else passes if one of `egress.allow` does, else if it
+/// is neither in a forbidden network nor one of this host's own. An IPv6 address is judged as itself and never as the
+/// IPv4 address within it: `::ffff:127.0.0.1` is refused even where `127.0.0.0/8` is allowed, unless `::ffff:0:0/96` is
+/// allowed too.
 #[derive(Debug, Clone)]
 pub struct Guard(Arc<Policy>);
 
 #[derive(Debug)]
 struct Policy {
     allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
     ports: Vec<u16>,
+    own: Own,
 }
 
 /// Why nothing is sent to a destination.
@@ -37,6 +42,28 @@ pub enum Blocked {
         reason: &'static str,
         /// The document that says so.
         source_of_rule: &'static str,
+    },
+    /// The operator does not want it.
+    #[error("{address} is in {network}, a network that `egress.deny` lists")]
+    Denied {
+        /// The address.
+        address: IpAddr,
+        /// The network.
+        network: IpNet,
+    },
+    /// The address is this host's.
+    #[error("{address} is one of the sender's own addresses: Tidings sends there only if `egress.allow` lists it")]
+    Own {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The connection leads elsewhere.
+    #[error("the connection to {dialled} leads to {peer}")]
+    Diverted {
+        /// Where to it was meant to lead.
+        dialled: SocketAddr,
+        /// Where to it leads.
+        peer: SocketAddr,
     },
     /// The name means this host.
     #[error(
@@ -55,24 +82,38 @@ pub enum Blocked {
 }
 
 impl Guard {
-    /// A policy that lets through the networks of `allow` beside all public addresses, on the given ports (all, if
-    /// there are none).
+    /// The policy of a configuration.
     #[must_use]
-    pub fn new(allow: Vec<IpNet>, ports: Vec<u16>) -> Self {
-        Self(Arc::new(Policy { allow, ports }))
+    pub fn new(config: &Config) -> Self {
+        let Config { allow, deny, ports, .. } = config.clone();
+        Self(Arc::new(Policy { allow, deny, ports, own: Own::default() }))
     }
 
     /// Judges an address that is about to be connected to.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Blocked> {
+        if let Some(&network) = self.0.deny.iter().find(|network| network.contains(&address)) {
+            return Err(Blocked::Denied { address, network });
+        }
         if self.0.allow.iter().any(|network| network.contains(&address)) {
             return Ok(());
         }
-        match FORBIDDEN.iter().find(|forbidden| forbidden.network.contains(&address)) {
-            None => Ok(()),
-            Some(&Forbidden { reason, source, .. }) => {
-                Err(Blocked::Address { address, reason, source_of_rule: source })
-            }
+        if let Some(forbidden) = forbidden::find(address) {
+            return Err(Blocked::Address { address, reason: forbidden.reason, source_of_rule: forbidden.source });
         }
+        if self.0.own.has(address) { Err(Blocked::Own { address }) } else { Ok(()) }
+    }
+
+    /// Judges a connection that was made to `dialled`, before a byte is written to it: where it really leads.
+    pub fn check_connection(&self, dialled: SocketAddr, local: SocketAddr, peer: SocketAddr) -> Result<(), Blocked> {
+        if (peer.ip(), peer.port()) != (dialled.ip(), dialled.port()) {
+            return Err(Blocked::Diverted { dialled, peer });
+        }
+        self.check_address(peer.ip())?;
+        let allowed = self.0.allow.iter().any(|network| network.contains(&peer.ip()));
+        if own::is_to_itself(local, peer) && !allowed {
+            return Err(Blocked::Own { address: peer.ip() });
+        }
+        Ok(())
     }
 
     /// Judges a port.
@@ -110,8 +151,12 @@ mod tests {
 
     use super::*;
 
+    fn networks(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|network| network.parse().expect("a network")).collect()
+    }
+
     fn guard(allow: &[&str]) -> Guard {
-        Guard::new(allow.iter().map(|network| network.parse().expect("a network")).collect(), Vec::new())
+        Guard::new(&Config { allow: networks(allow), ..Config::default() })
     }
 
     fn passes(guard: &Guard, address: &str) -> bool {
@@ -158,6 +203,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_denied_is_refused_whatever_else_is_said() {
+        let config = Config {
+            allow: networks(&["10.0.0.0/8"]),
+            deny: networks(&["10.1.0.0/16", "8.8.8.0/24"]),
+            ..Config::default()
+        };
+        let guard = Guard::new(&config);
+        assert!(passes(&guard, "10.2.0.1") && passes(&guard, "8.8.4.4"));
+        for address in ["10.1.0.1", "8.8.8.8"] {
+            let refused = guard.check_address(address.parse().expect(address)).expect_err(address);
+            assert!(matches!(refused, Blocked::Denied { .. }) && refused.to_string().contains("`egress.deny`"));
+        }
+    }
+
+    #[test]
+    fn a_connection_must_lead_to_the_address_that_was_dialled_and_away_from_this_host() {
+        let at = |text: &str| text.parse::<SocketAddr>().expect(text);
+        let (here, there) = (at("192.0.2.9:50000"), at("8.8.8.8:443"));
+        let strict = guard(&[]);
+        assert_eq!(strict.check_connection(there, here, there), Ok(()));
+        let elsewhere = strict.check_connection(there, here, at("8.8.4.4:443"));
+        assert!(matches!(elsewhere, Err(Blocked::Diverted { .. })), "{elsewhere:?}");
+        let private = at("10.0.0.1:443");
+        assert!(matches!(strict.check_connection(private, here, private), Err(Blocked::Address { .. })));
+        let itself = strict.check_connection(there, at("8.8.8.8:50000"), there);
+        assert_eq!(itself, Err(Blocked::Own { address: there.ip() }));
+        assert_eq!(guard(&["8.8.8.8/32"]).check_connection(there, at("8.8.8.8:50000"), there), Ok(()));
+        assert_eq!(
+            strict.check_address([127, 0, 0, 1].into()).map_err(|b| matches!(b, Blocked::Address { .. })),
+            Err(true)
+        );
+    }
+
+    #[test]
     fn names_of_this_host_follow_the_loopback_networks() {
         for name in ["localhost", "LOCALHOST.", "foo.LocalHost", "localhost.localdomain"] {
             assert!(matches!(guard(&[]).check_name(name), Err(Blocked::LocalName { .. })), "{name}");
@@ -172,7 +251,7 @@ mod tests {
     #[test]
     fn ports_are_all_open_unless_some_are_listed() {
         assert_eq!(guard(&[]).check_port(8080), Ok(()));
-        let web = Guard::new(Vec::new(), vec![443, 8443]);
+        let web = Guard::new(&Config { ports: vec![443, 8443], ..Config::default() });
         assert_eq!(web.check_port(443), Ok(()));
         assert_eq!(web.check_port(22), Err(Blocked::Port { port: 22 }));
     }

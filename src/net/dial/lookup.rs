@@ -9,21 +9,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
+use super::hosts;
+
 /// Where answers come from: the system, or a test that lies.
-pub(super) trait Lookup: Send + Sync + 'static {
+pub(in crate::net) trait Lookup: Send + Sync + 'static {
     fn lookup(&self, name: String) -> Looking;
 }
 
 /// An answer on its way.
-pub(super) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+pub(in crate::net) type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
-/// The system's resolver: hosts file, search domains and DNS as the host is set up.
-pub(super) struct System;
+/// The hosts file, then the system's resolver.
+///
+/// Names are taken as complete, whatever search domains the host has: a tenant who writes `wiki` does not mean the
+/// operator's `wiki.corp.example`, whose address may well be a public one. It also spares Kubernetes five questions in vain
+/// for each name.
+pub(in crate::net) struct System;
 
 impl Lookup for System {
     fn lookup(&self, name: String) -> Looking {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name, 0)).await?;
+            let listed = hosts::addresses(&name).await;
+            if !listed.is_empty() {
+                return Ok(listed);
+            }
+            let complete = if name.ends_with('.') { name } else { name + "." };
+            let found = tokio::net::lookup_host((complete, 0)).await?;
             Ok(found.map(|socket| socket.ip()).collect())
         })
     }
@@ -33,7 +44,7 @@ impl Lookup for System {
 ///
 /// The system's resolver occupies a thread of a bounded pool until it answers, long after the attempt that asked has
 /// given up. Without this, the attempts of a few webhooks whose DNS hangs would take all threads.
-pub(super) struct Together<L> {
+pub(in crate::net) struct Together<L> {
     lookup: L,
     under_way: Arc<Mutex<UnderWay>>,
 }
@@ -42,7 +53,7 @@ type UnderWay = HashMap<String, Shared<Pin<Box<dyn Future<Output = Answer> + Sen
 type Answer = Result<Vec<IpAddr>, Arc<io::Error>>;
 
 impl<L: Lookup> Together<L> {
-    pub(super) fn new(lookup: L) -> Self {
+    pub(in crate::net) fn new(lookup: L) -> Self {
         Self { lookup, under_way: Arc::default() }
     }
 

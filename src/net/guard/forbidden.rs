@@ -7,7 +7,9 @@
 //! - [multicast](https://www.rfc-editor.org/rfc/rfc5771) and
 //!   [IPv6 address space](https://www.iana.org/assignments/ipv6-address-space)
 //!
-//! Beside them stand addresses that look public and are a cloud's internal service.
+//! Beside them stand addresses that look public and are a cloud's internal service, and the one form of IPv4 inside IPv6
+//! that is told by its end and not by its network (ISATAP). `tests/egress/forbidden.py` is the same list, written
+//! independently; a test compares the two over a million addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,7 +26,7 @@ pub(super) struct Forbidden {
 }
 
 /// Special networks first, then the wide ones that catch what is left: the first match gives the reason.
-pub(super) const FORBIDDEN: &[Forbidden] = &[
+const FORBIDDEN: &[Forbidden] = &[
     v4([0, 0, 0, 0], 8, "this-network", "RFC 791"),
     v4([10, 0, 0, 0], 8, "private", "RFC 1918"),
     v4([100, 100, 100, 200], 32, "metadata", "Alibaba Cloud"),
@@ -50,6 +52,9 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
     // Public to look at, yet the platform's own services, reachable only from within it.
     v4([168, 63, 129, 16], 32, "metadata", "Azure"),
     v4([161, 26, 0, 0], 16, "cloud service", "IBM Cloud"),
+    v4([166, 8, 0, 0], 14, "cloud service", "IBM Cloud"),
+    v4([199, 36, 153, 4], 30, "cloud service", "Google Cloud"),
+    v4([199, 36, 153, 8], 30, "cloud service", "Google Cloud"),
     // IPv4 inside IPv6 is refused in every form, whatever it embeds: a gateway on the way would unwrap it.
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128, "unspecified", "RFC 4291"),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback", "RFC 4291"),
@@ -77,6 +82,18 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
     v6([0x4000, 0, 0, 0, 0, 0, 0, 0], 2, "unallocated", "RFC 4291"),
     v6([0x8000, 0, 0, 0, 0, 0, 0, 0], 1, "unallocated", "RFC 4291"),
 ];
+
+/// An IPv4 address behind `0:5efe` or `200:5efe`, whatever network comes first.
+const ISATAP: Forbidden = v6([0, 0, 0, 0, 0, 0x5efe, 0, 0], 96, "IPv4-carrying (ISATAP)", "RFC 5214");
+
+/// The entry that an address falls under.
+pub(super) fn find(address: IpAddr) -> Option<&'static Forbidden> {
+    FORBIDDEN.iter().find(|forbidden| forbidden.network.contains(&address)).or_else(|| {
+        let IpAddr::V6(address) = address else { return None };
+        let [_, _, _, _, flags, mark, _, _] = address.segments();
+        (flags & !0x0200 == 0 && mark == 0x5efe).then_some(&ISATAP)
+    })
+}
 
 const fn v4(octets: [u8; 4], prefix: u8, reason: &'static str, source: &'static str) -> Forbidden {
     Forbidden { network: IpNet::new_assert(IpAddr::V4(Ipv4Addr::from_octets(octets)), prefix), reason, source }
