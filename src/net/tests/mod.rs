@@ -1,5 +1,7 @@
 //! The room seen from outside, with real sockets on 127.0.0.1.
 
+mod hostile;
+mod http2;
 mod names;
 mod outcomes;
 mod receiver;

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 pub(super) enum Step {
     /// Waits for a whole request and keeps it.
     Read,
+    /// Waits until something arrives, whatever it is.
+    ReadSome,
     /// Sends these bytes.
     Write(Vec<u8>),
     /// Sends these bytes again and again, with a pause between.
@@ -96,6 +98,7 @@ pub(super) async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 let request = read_request(stream).await?;
                 seen.lock().expect("seen").requests.push(request);
             }
+            Step::ReadSome => drop(stream.read(&mut [0; 4_096]).await?),
             Step::Write(bytes) => stream.write_all(bytes).await?,
             Step::Repeat(bytes, pause) => loop {
                 stream.write_all(bytes).await?;
