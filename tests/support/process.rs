@@ -64,6 +64,11 @@ impl Process {
         Self { child, printed, readers }
     }
 
+    /// The number that the system knows it by.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("a running process")
+    }
+
     /// Everything printed so far.
     pub fn text(&self) -> String {
         self.printed.lines.lock().unwrap().join("\n")
