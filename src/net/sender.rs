@@ -49,6 +49,8 @@ const PING_AFTER: Duration = Duration::from_secs(5);
 pub struct Sender {
     client: Client<Dialer, Full<Bytes>>,
     guard: Guard,
+    /// Of a connection that takes a request; tests cannot wait a minute.
+    pub(super) max_connection_age: Duration,
 }
 
 /// One POST.
@@ -79,7 +81,7 @@ impl Sender {
             tls: Arc::new(tls::client_config(config)?),
             limit: Duration::from_secs(config.connect_timeout_seconds.into()),
         };
-        Ok(Self { client: client(dialer), guard })
+        Ok(Self { client: client(dialer), guard, max_connection_age: stream::MAX_AGE })
     }
 
     /// The policy that this sender follows, for [`Target::parse`].
@@ -125,7 +127,7 @@ impl Sender {
         let mut post = post(request);
         let connection = capture_connection(&mut post);
         let response = timeout(limit, self.client.request(post)).await.ok();
-        stream::retire(&connection, matches!(response, Some(Ok(_))));
+        stream::retire(&connection, matches!(response, Some(Ok(_))), self.max_connection_age);
         response
     }
 }

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection older than this takes no further request: the name is looked up and vetted again. About the time for
 /// which names in use are commonly kept; a TLS handshake a minute costs nothing.
-const MAX_AGE: Duration = Duration::from_mins(1);
+pub(in crate::net) const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// A connection to a vetted address.
 pub(in crate::net) struct Stream {
@@ -43,14 +43,14 @@ impl Stream {
     }
 }
 
-/// Takes the connection of a request that has ended out of the pool, if it is too old, or did not get the request
-/// answered: an HTTP/2 connection would otherwise go on with a receiver that is silent, or that does not stop talking.
-pub(in crate::net) fn retire(connection: &CaptureConnection, answered: bool) {
+/// Takes the connection of a request that has ended out of the pool, if it is older than `max_age`, or did not get the
+/// request answered: an HTTP/2 connection would otherwise go on with a receiver that is silent, or that does not stop talking.
+pub(in crate::net) fn retire(connection: &CaptureConnection, answered: bool, max_age: Duration) {
     let connection = connection.connection_metadata();
     let Some(connection) = connection.as_ref() else { return };
     let mut extras = Extensions::new();
     connection.get_extras(&mut extras);
-    let is_old = extras.get::<Since>().is_none_or(|since| since.0.elapsed() > MAX_AGE);
+    let is_old = extras.get::<Since>().is_none_or(|since| since.0.elapsed() > max_age);
     if is_old || !answered {
         connection.poison();
     }

@@ -4,8 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use super::receiver::{Receiver, answers};
+use super::receiver::{Receiver, Step, answers};
 use super::{local, send};
 use crate::domain::outcome::Class;
 use crate::net::dial::lookup::{Looking, Lookup};
@@ -75,6 +76,23 @@ async fn a_name_that_changes_its_answer_gains_nothing() {
     assert_eq!((first.class, second.class), (Class::Success, Class::BlockedAddress));
     assert_eq!((script.asked.load(Ordering::Relaxed), receiver.connections()), (2, 1));
     assert!(second.error.expect("a story").contains("10.0.0.1 is a private address"));
+}
+
+/// A pooled connection goes on to where it was vetted to go, until it is too old; then the name is asked for again.
+#[tokio::test]
+async fn a_connection_outlives_a_changed_answer_only_until_it_is_too_old() {
+    let kept = vec![Step::Read, Step::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".into()), Step::Again];
+    for (max_age, expected, connections) in [
+        (Duration::from_mins(1), [Class::Success, Class::Success], 1),
+        (Duration::ZERO, [Class::Success, Class::BlockedAddress], 1),
+    ] {
+        let receiver = Receiver::start(kept.clone()).await;
+        let url = format!("http://hooks.example:{}/", receiver.address.port());
+        let mut sender = Sender::with_lookup(&local(), script(&[&["127.0.0.1"], &["10.0.0.1"]])).expect("a sender");
+        sender.max_connection_age = max_age;
+        let outcomes = [send(&sender, &url).await.class, send(&sender, &url).await.class];
+        assert_eq!((outcomes, receiver.connections()), (expected, connections), "{max_age:?}");
+    }
 }
 
 #[tokio::test]
