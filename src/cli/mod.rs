@@ -21,11 +21,13 @@ macro_rules! say {
     };
 }
 
+mod bench;
 mod check_config;
 mod dev;
 mod failure;
 mod healthcheck;
 mod layout;
+mod lifeline;
 mod listen;
 mod openapi;
 pub mod paint;
@@ -54,7 +56,7 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// A TOML file with settings that differ from the built-in ones
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
     config: Option<PathBuf>,
 }
 
@@ -78,6 +80,12 @@ enum Command {
     /// Receive webhooks here: verify, print and answer them
     #[command(after_help = listen::EXAMPLES)]
     Listen(listen::Options),
+    /// Measure what a deployment can take, and what a delivery costs
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<bench::Options>),
+    /// The receivers of a bench, which starts them
+    #[command(hide = true)]
+    BenchReceiver(bench::receive::Options),
     /// Say whether the configuration is good, and where each value comes from
     CheckConfig,
     /// Print the description of the API (OpenAPI 3.1, JSON)
@@ -109,6 +117,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     let config = match &cli.command {
         Command::Dev => dev::settle(loaded),
+        Command::Bench(_) => bench::settle(loaded),
         _ => loaded.config,
     };
     log::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
@@ -120,6 +129,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Serve(options) => serve::run(options, config, shutdown).await,
             Command::Migrate => serve::migrate(&config).await,
             Command::Listen(options) => listen::run(options, &config, shutdown).await,
+            Command::Bench(options) => bench::run(*options, &config, cli.config, shutdown).await,
+            Command::BenchReceiver(options) => bench::receive::run(options, shutdown).await,
             Command::CheckConfig | Command::Openapi | Command::Healthcheck => Ok(()),
         }
     });

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{Failure, lifeline};
 use crate::app::{App, AppError, Database, Role};
 use crate::config::Config;
 
@@ -25,6 +25,9 @@ pub(super) struct Options {
     /// Bring the database's schema to this version before starting
     #[arg(long)]
     migrate: bool,
+    /// End when standard input closes: the parent that holds it open is gone then
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
 }
 
 fn role() -> impl TypedValueParser<Value = Role> {
@@ -37,6 +40,9 @@ pub(super) async fn run(options: Options, config: Config, shutdown: Cancellation
     // Before anything is started: it is the setting that is forgotten most.
     if config.secrets.master_key.is_none() {
         return Err(AppError::NoMasterKey.into());
+    }
+    if options.until_stdin_closes {
+        lifeline::watch(shutdown.clone());
     }
     let database = Database::open(&config.database).await?;
     let served = serve(&options, &config, &database, shutdown, begun).await;

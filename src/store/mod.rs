@@ -10,6 +10,7 @@
 
 pub mod dialects;
 mod error;
+mod gauges;
 pub mod history;
 pub mod housekeeping;
 mod ids;
@@ -22,4 +23,5 @@ pub mod webhooks;
 mod words;
 
 pub use error::StoreError;
+pub use gauges::Snapshot;
 pub use pool::{Config, Store};

@@ -19,6 +19,21 @@ fn the_command_line_is_sound() {
         &["--config", "x.toml", "migrate"],
         &["listen", "--dialect", "beltic", "--secret", "s", "--token", "t", "--status", "500", "--delay-ms", "5"],
         &["listen", "--secret", "new", "--secret", "old", "--hang", "--json", "--port", "0"],
+        &["bench"],
+        &["bench", "--list"],
+        &[
+            "bench",
+            "single",
+            "latency",
+            "--seconds",
+            "60",
+            "--json",
+            "--plot",
+            "x.svg",
+            "--database-url",
+            "postgres://x",
+        ],
+        &["bench", "all", "--quick", "--url", "http://x", "--key", "tk_platform_x", "--pid", "1,2"],
         &["check-config"],
         &["healthcheck"],
     ] {
@@ -35,6 +50,11 @@ fn a_wrong_command_line_is_told_in_a_sentence() {
         &["listen", "--token", "t"],
         &["listen", "--hang", "--status", "500"],
         &["migrate", "--force"],
+        &["bench", "snigle"],
+        &["bench", "--seconds", "1", "--count", "1"],
+        &["bench", "--key", "tk_platform_x"],
+        &["bench", "--payload-bytes", "10"],
+        &["bench", "--rate", "fast"],
     ];
     let told = told.map(|wrong| {
         let error = parse(wrong).expect_err("a wrong command line");
@@ -48,7 +68,7 @@ fn a_wrong_command_line_is_told_in_a_sentence() {
 #[test]
 fn help_says_what_each_command_is_for() {
     let mut helps = Vec::new();
-    for command in [&[][..], &["dev"], &["serve"], &["migrate"], &["listen"], &["check-config"]] {
+    for command in [&[][..], &["dev"], &["serve"], &["migrate"], &["listen"], &["bench"], &["check-config"]] {
         let shown = Cli::command().term_width(100).try_get_matches_from([&["tidings"], command, &["--help"]].concat());
         let help = shown.expect_err("help");
         assert_eq!(help.kind(), ErrorKind::DisplayHelp);
