@@ -37,6 +37,7 @@ mod rotate;
 mod seventh_dialect;
 mod support;
 mod tenancy;
+mod traces;
 mod verifiers;
 mod verify;
 mod webhook_life;
