@@ -31,6 +31,7 @@ mod processes;
 mod query_cache;
 mod register;
 mod resend;
+mod restore;
 mod retry;
 mod retry_after;
 mod rotate;
