@@ -24,6 +24,7 @@ mod metrics;
 mod namespace;
 mod odd_events;
 mod openapi;
+mod operations;
 mod overlap;
 mod pause;
 mod previous;
