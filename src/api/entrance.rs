@@ -14,6 +14,8 @@ use ulid::Ulid;
 use super::Api;
 use super::kinds;
 use super::problem::Problem;
+use crate::domain::trace::TraceParent;
+use crate::telemetry::traces::{Kind, Span};
 
 /// Where events come in.
 const INTAKES: [&str; 2] = ["/v1/events", "/v1/events/batch"];
@@ -22,7 +24,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request an id (one from outside is not honoured: it would let a caller write into the log), and turns
 /// whatever failed into a problem that names it.
-pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn entrance(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let now = u64::try_from(api.clock.now().timestamp_millis()).unwrap_or_default();
     let id = format!("req_{}", Ulid::from_parts(now, rand::random()).to_string().to_ascii_lowercase());
     let begun = Instant::now();
@@ -30,6 +32,13 @@ pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let template = route.as_ref().map(MatchedPath::as_str);
     let under_way = api.telemetry.meters.api.route(method.as_str(), template);
+    let mut span = None;
+    if template.is_some_and(|template| template.starts_with("/v1/")) {
+        let caller = traceparent(request.headers());
+        let name = || format!("{method} {}", template.unwrap_or_default());
+        span = api.telemetry.tracer.first(name, Kind::Server, caller, api.clock.now());
+        request.extensions_mut().insert(Traced(span.as_ref().map(Span::place).or(caller)));
+    }
     let mut response = next.run(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         let known = response.extensions_mut().remove::<Problem>();
@@ -46,11 +55,34 @@ pub(super) async fn entrance(State(api): State<Api>, request: Request, next: Nex
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     under_way.answered(status, took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(request.id = %id, %method, %path, status, duration_ms, "api.request");
+    let trace = span.as_ref().map(|span| format!("{:032x}", span.place().trace_id));
+    tracing::debug!(request.id = %id, %method, %path, status, duration_ms, trace.id = trace, "api.request");
+    if let Some(mut span) = span {
+        span.note("http.request.method", method.to_string());
+        span.note("http.route", template.unwrap_or_default().to_owned());
+        span.note("http.response.status_code", i64::from(status));
+        span.note("tidings.request.id", id.clone());
+        if response.status().is_server_error() {
+            span.fail("the request could not be carried out");
+        }
+        span.end(api.clock.now());
+    }
+
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// The trace that a request belongs to: with the span of the request, where that is recorded, else as its caller sent it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traced(pub(super) Option<TraceParent>);
+
+/// The caller's place in a trace; sent twice, it is as if there were none.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut values = headers.get_all("traceparent").iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    TraceParent::parse(value.to_str().ok()?.trim())
 }
 
 /// A problem for an answer of the framework's own.

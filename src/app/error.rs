@@ -10,6 +10,7 @@ use crate::domain::secret::SecretError;
 use crate::embedded::EmbeddedError;
 use crate::net;
 use crate::store::{self, StoreError};
+use crate::telemetry::traces::ExportError;
 
 /// Why the program does not start, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,9 @@ pub enum AppError {
     /// Nothing can be sent.
     #[error(transparent)]
     Egress(#[from] net::ConfigError),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Traces(#[from] ExportError),
     /// Something cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),

@@ -69,6 +69,9 @@ impl Role {
     }
 }
 
+/// How long the collector of traces is waited for at the end.
+const LAST_SPANS: Duration = Duration::from_secs(5);
+
 /// How often a process without a dispatcher reads the database's clock; a dispatcher does with each look.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -139,7 +142,9 @@ impl App {
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { context, door, metrics, dispatcher, tasks, grace } = self;
-        let folding = tokio::spawn(context.telemetry.meters.keep());
+        let (telemetry, ended) = (context.telemetry.clone(), CancellationToken::new());
+        let end = ended.clone();
+        let keeping = tokio::spawn(async move { telemetry.keep(end).await });
         let serve = |door: Option<Door>| async {
             if let Some(door) = door {
                 door.serve(&shutdown, grace).await;
@@ -152,12 +157,14 @@ impl App {
             }
         };
         tokio::join!(serve(door), serve(metrics), dispatch);
-        folding.abort();
         // They end with the last clone of the router; nobody should hold one any more.
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the API were still under way when the grace time ended");
         }
+        // The last spans are made while the rest ends.
+        ended.cancel();
+        drop(tokio::time::timeout(LAST_SPANS, keeping).await);
     }
 }
 
@@ -189,7 +196,7 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
     store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
     let clock = wall_clock();
     clock.follow(store.database_now().await.map_err(AppError::Statement)?);
-    let telemetry = Telemetry::new(&config.telemetry);
+    let telemetry = Telemetry::new(&config.telemetry)?;
     Ok(Context { store, clock, dialects, master_key, sender, telemetry })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Config;
 use super::chores::Chores;
@@ -51,6 +51,10 @@ impl Dispatcher {
     /// Enlists this process with the database. Nothing is sent before the first [`Dispatcher::tick`].
     pub async fn start(context: Context, config: Config) -> Result<Arc<Self>, StoreError> {
         let tasks = TaskTracker::new();
+        let restored = context.store.date_restored().await?;
+        if restored > 0 {
+            info!(webhooks = restored, "webhooks that were restored from a dump are as if changed just now");
+        }
         let lease = Arc::new(Lease::obtain(&context, config.lease()).await?);
         let settler = Settler::start(&context, &lease, &tasks);
         Ok(Arc::new(Self {

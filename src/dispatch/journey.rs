@@ -11,6 +11,7 @@ use super::destination::Destination;
 use super::directory::Language;
 use super::dispatcher::Dispatcher;
 use super::lanes::Pace;
+use super::spans::AttemptSpans;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::attempt::Attempt;
@@ -23,6 +24,8 @@ use crate::store::outbox::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
 const STALE_PAUSE: Duration = Duration::from_millis(10);
+/// Tells the receiver which trace it takes part in; not signed, so that a proxy may make its own of it.
+const TRACEPARENT: &str = "traceparent";
 /// Between two tries to record what a receiver said about its webhook.
 const EFFECT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -30,14 +33,17 @@ impl Dispatcher {
     /// Takes a claimed delivery to its receiver and hands in what came of it. The pace says how its lane goes on.
     pub(super) async fn deliver(self: &Arc<Self>, claimed: Claimed) -> Pace {
         match self.journey(&claimed).await {
-            Ok(Some(Ended { attempt, decision, detail })) => {
+            Ok(Some(Ended { attempt, decision, detail, mut spans })) => {
                 let pace = pace_after(attempt.as_ref(), decision);
                 log(&claimed, attempt.as_ref(), decision);
                 if let (Some(effect), Some(attempt)) = (decision.webhook, &attempt) {
                     self.take_effect(&claimed, attempt.webhook_revision, effect).await;
                 }
                 let verdict = decision.verdict;
-                self.settler.hand_in(Settlement { claimed, attempt, verdict, detail }).await;
+                if let Some(spans) = &mut spans {
+                    spans.settle(verdict, self.context.clock.now());
+                }
+                self.settler.hand_in(Settlement { claimed, attempt, verdict, detail }, spans).await;
                 pace
             }
             Ok(None) => {
@@ -79,9 +85,10 @@ impl Dispatcher {
                 return Ok(Some(Ended::without_attempt(DeadReason::Unrenderable, unrenderable.to_string())));
             }
         };
-        let outcome = self.send(claimed, &destination, &profile, body, now).await?;
+        let mut spans = AttemptSpans::begin(&self.context.telemetry.tracer, claimed, now);
+        let outcome = self.send(claimed, &destination, &profile, body, now, spans.as_mut()).await?;
         meters.attempted(outcome.class, outcome.duration);
-        let ended = self.judge(claimed, &destination, &policy, outcome, now);
+        let ended = Ended { spans, ..self.judge(claimed, &destination, &policy, outcome, now) };
         if let (Verdict::Delivered, 1) = (ended.decision.verdict, claimed.attempt) {
             let since_accept = self.context.clock.now() - claimed.event.id.created_at();
             meters.delivered_at_first(since_accept.to_std().unwrap_or_default());
@@ -125,6 +132,7 @@ impl Dispatcher {
         profile: &Profile,
         body: Bytes,
         now: DateTime<Utc>,
+        mut spans: Option<&mut AttemptSpans>,
     ) -> Result<Outcome, ActionError> {
         let target = match &destination.target {
             Ok(target) => target.clone(),
@@ -132,12 +140,21 @@ impl Dispatcher {
         };
         let keys = destination.keys(profile, claimed.dialect, now)?;
         let signed = profile.sign(&*claimed.event, body, &keys, now);
-        let headers = match with_custom(&destination.headers, &signed.headers) {
+        let mut headers = match with_custom(&destination.headers, &signed.headers) {
             Ok(headers) => headers,
             Err(refused) => return Ok(blocked(refused)),
         };
+        // Where the trace is not recorded here, the receiver goes on from where the producer was.
+        let trace = spans.as_mut().map(|spans| spans.send(now)).or(claimed.trace);
+        if let Some(trace) = trace {
+            headers.set(TRACEPARENT, &trace.to_string()).unwrap_or_default();
+        }
         let timeout = destination.timeout(profile);
-        Ok(self.context.sender.send(Request { target, headers, body: signed.body, timeout }).await)
+        let outcome = self.context.sender.send(Request { target, headers, body: signed.body, timeout }).await;
+        if let Some(spans) = spans {
+            spans.answered(&outcome, self.context.clock.now());
+        }
+        Ok(outcome)
     }
 
     fn judge(
@@ -158,6 +175,7 @@ impl Dispatcher {
             attempt: Some(Attempt { started_at, webhook_revision: destination.revision, outcome }),
             decision,
             detail,
+            spans: None,
         }
     }
 }
@@ -167,12 +185,13 @@ struct Ended {
     attempt: Option<Attempt>,
     decision: Decision,
     detail: Option<String>,
+    spans: Option<AttemptSpans>,
 }
 
 impl Ended {
     const fn without_attempt(reason: DeadReason, detail: String) -> Self {
         let decision = Decision { verdict: Verdict::Dead(reason), webhook: None };
-        Self { attempt: None, decision, detail: Some(detail) }
+        Self { attempt: None, decision, detail: Some(detail), spans: None }
     }
 }
 
@@ -219,6 +238,7 @@ fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
         event.id = %claimed.event.id,
         delivery.id = %claimed.delivery_id,
         attempt.number = claimed.attempt,
+        trace.id = claimed.trace.map(|trace| format!("{:032x}", trace.trace_id)),
         outcome = outcome.map_or("none", |outcome| outcome.class.as_str()),
         status = outcome.and_then(Outcome::status),
         duration_ms = outcome.map(|outcome| u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX)),

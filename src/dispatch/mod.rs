@@ -30,6 +30,7 @@ mod lease;
 mod quiet;
 mod settler;
 mod shutdown;
+mod spans;
 
 pub use config::Config;
 pub use dispatcher::Dispatcher;

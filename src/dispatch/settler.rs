@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::lease::Lease;
+use super::spans::AttemptSpans;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
@@ -27,10 +28,13 @@ const QUEUE: usize = 1_024;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
+type Result = (Settlement, Option<AttemptSpans>);
+
 /// Takes results and records them.
 #[derive(Debug, Clone)]
 pub(super) struct Settler {
-    queue: mpsc::Sender<Settlement>,
+    queue: mpsc::Sender<Result>,
     open: Arc<Open>,
 }
 
@@ -56,9 +60,9 @@ impl Settler {
     }
 
     /// Hands in a result; waits while too many are waiting.
-    pub(super) async fn hand_in(&self, settlement: Settlement) {
+    pub(super) async fn hand_in(&self, settlement: Settlement, spans: Option<AttemptSpans>) {
         self.open.count.fetch_add(1, Ordering::AcqRel);
-        if self.queue.send(settlement).await.is_err() {
+        if self.queue.send((settlement, spans)).await.is_err() {
             self.open.finish(1);
         }
     }
@@ -91,14 +95,18 @@ struct Desk {
     meters: Meters,
 }
 
-async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Settlement>>>, open: Arc<Open>) {
+async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Result>>>, open: Arc<Open>) {
     loop {
         let mut batch = Vec::with_capacity(64);
         if results.lock().await.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
         let count = batch.len();
+        let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         desk.settle(batch).await;
+        for spans in spans.into_iter().flatten() {
+            spans.end(desk.clock.now());
+        }
         open.finish(count);
     }
 }

@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::event::Event;
 use super::ids::{DeliveryId, TenantId, WebhookId};
+use super::trace::TraceParent;
 
 /// A dispatching process, as the database numbers it. A process whose lease ran out comes back under another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +68,10 @@ pub struct Claimed {
     pub attempts_before: u16,
     /// What is delivered.
     pub event: Arc<Event>,
+    /// The trace that the event belongs to.
+    pub trace: Option<TraceParent>,
+    /// When the lease was taken.
+    pub claimed_at: DateTime<Utc>,
 }
 
 impl Claimed {

@@ -19,4 +19,5 @@ pub mod outcome;
 pub mod retry;
 pub mod secret;
 pub mod tenant;
+pub mod trace;
 pub mod webhook;

@@ -1,5 +1,6 @@
 //! What behaviour tests stand on: a database of their own, a whole Tidings in this process, receivers that misbehave.
 
+pub mod collector;
 pub mod database;
 pub mod fiend;
 pub mod honeypot;

@@ -19,9 +19,10 @@ use tidings::domain::secret::MasterKey;
 use tidings::net::{self, Sender};
 use tidings::store::dialects::DialectText;
 use tidings::store::{self, Store};
-use tidings::telemetry::Telemetry;
+use tidings::telemetry::{self, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::database;
@@ -86,13 +87,22 @@ impl World {
 
     pub async fn with(dialects: Dialects) -> Self {
         let database_url = database::fresh().await;
-        Self::on(database_url, dialects, Clock::steered).await
+        Self::on(database_url, dialects, Clock::steered, Telemetry::default()).await
     }
 
     /// A world whose clock runs.
     pub async fn in_real_time() -> Self {
         let dialects = Dialects::builtin().expect("the built-in dialects");
-        Self::on(database::fresh().await, dialects, Clock::running).await
+        Self::on(database::fresh().await, dialects, Clock::running, Telemetry::default()).await
+    }
+
+    /// A world that is watched as configured.
+    pub async fn watched(config: &telemetry::Config) -> Self {
+        let telemetry = Telemetry::new(config).expect("telemetry");
+        let keeping = telemetry.clone();
+        tokio::spawn(async move { keeping.keep(CancellationToken::new()).await });
+        let dialects = Dialects::builtin().expect("the built-in dialects");
+        Self::on(database::fresh().await, dialects, Clock::steered, telemetry).await
     }
 
     /// Another process, so to speak, on the same database.
@@ -102,10 +112,15 @@ impl World {
 
     /// Another process, whose dialects are others.
     pub async fn beside_with(&self, dialects: Dialects) -> Self {
-        Self::on(self.database_url.clone(), dialects, Clock::steered).await
+        Self::on(self.database_url.clone(), dialects, Clock::steered, Telemetry::default()).await
     }
 
-    async fn on(database_url: String, dialects: Dialects, clock: fn(DateTime<Utc>) -> Clock) -> Self {
+    async fn on(
+        database_url: String,
+        dialects: Dialects,
+        clock: fn(DateTime<Utc>) -> Clock,
+        telemetry: Telemetry,
+    ) -> Self {
         let settings = store::Config { connections: 4, hot_connections: 6, ..store::Config::default() };
         let store = Store::connect(&database_url, &settings).expect("a URL");
         let texts: Vec<_> = dialects
@@ -128,7 +143,7 @@ impl World {
             dialects: Arc::new(dialects),
             master_key: MasterKey::from_base64(MASTER_KEY).expect("a key"),
             sender: Sender::new(&egress).expect("a sender"),
-            telemetry: Telemetry::default(),
+            telemetry,
         };
         let dispatcher = Dispatcher::start(context.clone(), dispatch::Config::default()).await.expect("a dispatcher");
         dispatcher.tick().await.expect("a first look");

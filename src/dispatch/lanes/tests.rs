@@ -16,6 +16,8 @@ fn claimed(webhook_id: WebhookId) -> Claimed {
     let tenant_id = TenantId::from_u128(1);
     let id = EventId::new(DateTime::UNIX_EPOCH, 0);
     Claimed {
+        trace: None,
+        claimed_at: DateTime::UNIX_EPOCH,
         tenant_id,
         delivery_id: id.delivery(1),
         webhook_id,

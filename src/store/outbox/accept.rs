@@ -8,6 +8,7 @@ use sqlx::PgExecutor;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
+use crate::domain::trace::TraceParent;
 use crate::store::{Store, StoreError};
 
 /// An event on its way in.
@@ -17,6 +18,8 @@ pub struct NewEvent {
     pub event: Arc<Event>,
     /// What its producer recognises it by.
     pub idempotency_key: Option<String>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 /// Who may be given the deliveries at once.
@@ -83,10 +86,16 @@ async fn accept(
     let occurred: Vec<_> = events.iter().map(|new| new.event.occurred_at).collect();
     let data: Vec<&[u8]> = events.iter().map(|new| &*new.event.data).collect();
     let keys: Vec<_> = events.iter().map(|new| new.idempotency_key.as_deref()).collect();
+    // Most batches have no trace at all.
+    let is_traced = events.iter().any(|new| new.trace.is_some());
+    let traces = is_traced.then(|| events.iter().map(|new| new.trace.map(TraceParent::to_bytes)).collect::<Vec<_>>());
+    let traces = traces
+        .as_ref()
+        .map(|traces| traces.iter().map(|trace| trace.as_ref().map(|bytes| &bytes[..])).collect::<Vec<_>>());
     let rows = sqlx::query!(
         r#"SELECT place AS "place!", delivery_id AS "delivery_id: DeliveryId", webhook_id AS "webhook_id: WebhookId",
                   dialect_revision, leased AS "leased!", existing AS "existing: EventId", same_content
-           FROM tidings.accept($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
+           FROM tidings.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         &tenants as _,
         &ids as _,
         &types as _,
@@ -96,6 +105,7 @@ async fn accept(
         now,
         hand_off.map(|to| to.holder.id().0),
         hand_off.map_or(&[][..], |to| &to.crowded) as _,
+        traces as _,
     )
     .fetch_all(executor)
     .await?;
@@ -125,6 +135,8 @@ async fn accept(
                 attempt: 1,
                 attempts_before: 0,
                 event: Arc::clone(&new.event),
+                trace: new.trace,
+                claimed_at: now,
             });
         }
     }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
+use crate::domain::trace::TraceParent;
 use crate::store::{Store, StoreError};
 
 /// A webhook with something due.
@@ -89,7 +90,7 @@ impl Store {
                )
                SELECT c.tenant_id AS "tenant_id: TenantId", c.id AS "id: DeliveryId", c.webhook_id AS "webhook_id: WebhookId",
                       c.dialect_revision, c.attempts, c.attempts_before,
-                      e.id AS "event_id: EventId", e.type AS event_type, e.occurred_at, e.data
+                      e.id AS "event_id: EventId", e.type AS event_type, e.occurred_at, e.data, e.trace
                FROM claimed AS c
                JOIN tidings.events AS e ON e.tenant_id = c.tenant_id AND e.id = tidings.event_of(c.id)"#,
             &tenants as _,
@@ -115,6 +116,8 @@ impl Store {
                 occurred_at: row.occurred_at,
                 data: Bytes::from(row.data),
             }),
+            trace: row.trace.as_deref().and_then(TraceParent::from_bytes),
+            claimed_at: now,
         });
         Ok(claimed.collect())
     }

@@ -8,16 +8,19 @@ mod database;
 mod dispatch;
 mod process;
 mod register;
+mod traces;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use accept::{Accept, Source};
 pub use api::Api;
 pub use database::{Database, Holdings, Pool};
 pub use dispatch::{Dialect, Dispatch};
+
+pub use traces::Traces;
 
 use process::Process;
 use register::Register;
@@ -39,6 +42,8 @@ pub struct All {
     pub dispatch: Dispatch,
     /// What the database holds, and the connections to it.
     pub database: Database,
+    /// Spans on their way to a collector.
+    pub traces: Traces,
     process: Process,
     register: Register,
 }
@@ -53,6 +58,7 @@ impl Default for Meters {
             api: Api::new(&register),
             dispatch: Dispatch::new(&register),
             database: Database::new(&register),
+            traces: Traces::new(&register),
             process: Process::new(&register),
             register,
         }))
@@ -67,15 +73,11 @@ impl Meters {
         self.register.render()
     }
 
-    /// Keeps the memory that samples take within bounds; ends when every clone is gone.
-    pub fn keep(&self) -> impl Future<Output = ()> + Send + use<> {
-        let all: Weak<All> = Arc::downgrade(&self.0);
-        async move {
-            while let Some(all) = all.upgrade() {
-                all.register.fold();
-                drop(all);
-                tokio::time::sleep(FOLD_EVERY).await;
-            }
+    /// Keeps the memory that samples take within bounds, for ever.
+    pub(super) async fn keep(&self) {
+        loop {
+            self.register.fold();
+            tokio::time::sleep(FOLD_EVERY).await;
         }
     }
 }

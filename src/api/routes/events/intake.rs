@@ -12,11 +12,13 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::actions::Fault;
+use crate::api::entrance::Traced;
 use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type};
 use crate::domain::ids::{EventId, TenantId};
+use crate::domain::trace::TraceParent;
 use crate::store::outbox::accept::NewEvent;
 
 /// Events in one batch at most.
@@ -68,6 +70,8 @@ pub(in crate::api) struct BatchInput<'a> {
 #[derive(Debug)]
 pub(in crate::api) struct Submission {
     key_of_header: Option<String>,
+    /// The trace that the request belongs to.
+    pub(super) trace: Option<TraceParent>,
     body: Bytes,
 }
 
@@ -76,8 +80,9 @@ impl FromRequest<Api> for Submission {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let key_of_header = key_of_header(request.headers())?;
+        let Traced(trace) = request.extensions().get().copied().unwrap_or_default();
         let JsonBytes(body) = JsonBytes::from_request(request, api).await?;
-        Ok(Self { key_of_header, body })
+        Ok(Self { key_of_header, trace, body })
     }
 }
 
@@ -94,7 +99,7 @@ pub(super) struct Intake<F> {
 impl<F: Fn() -> EventId> Intake<F> {
     /// The event of a body; `data` shares the body's memory.
     pub(super) fn one(&self, submission: Submission) -> Result<NewEvent, Problem> {
-        let Submission { key_of_header, body } = submission;
+        let Submission { key_of_header, body, .. } = submission;
         let reported: EventInput<'_> = intake::parse(&body, MAX_DEPTH + EVENT_LEVELS)?;
         let data = body.slice_ref(reported.data.get().as_bytes());
         let mut faults = Vec::new();
@@ -158,7 +163,7 @@ impl<F: Fn() -> EventId> Intake<F> {
             occurred_at: occurred_at.flatten(),
             data,
         };
-        NewEvent { event: Arc::new(event), idempotency_key: reported.idempotency_key }
+        NewEvent { event: Arc::new(event), idempotency_key: reported.idempotency_key, trace: None }
     }
 }
 

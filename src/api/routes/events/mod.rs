@@ -17,6 +17,7 @@ use self::receipt::{BatchReceipt, Receipt, answer, batch_answer};
 use self::view::EventView;
 use super::filters;
 use super::path::Id;
+use crate::actions::accept::AcceptError;
 use crate::actions::dry_run::dry_run;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Producer, Viewer};
@@ -24,6 +25,7 @@ use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::domain::ids::{EventId, TenantId};
+use crate::telemetry::traces::{Kind, Span};
 
 /// What a 200 to a report is.
 #[derive(ToSchema)]
@@ -74,13 +76,18 @@ pub(in crate::api) async fn report(
     submission: Submission,
 ) -> Result<Response, Problem> {
     let only_try = query.read(|reader| reader.flag("dry_run"))?.unwrap_or(false);
-    let new = intake(&api, producer.tenant_id).one(submission)?;
+    let traced = submission.trace;
+    let mut new = intake(&api, producer.tenant_id).one(submission)?;
     if only_try {
         let forecast = dry_run(&api, &new.event).await?;
         return Ok(Answer(ForecastView::from(forecast)).into_response());
     }
     let id = new.event.id;
-    let accepted = api.acceptor().accept(new).await?;
+    let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
+    new.trace = span.as_ref().map(Span::place).or(traced);
+    let accepted = api.acceptor().accept(new).await;
+    accept_ended(&api, span, 1, accepted.as_ref().err());
+    let accepted = accepted?;
     answer(&api.store, producer.tenant_id, id, accepted).await
 }
 
@@ -99,12 +106,29 @@ pub(in crate::api) async fn report_batch(
     submission: Submission,
 ) -> Result<Response, Problem> {
     query.none()?;
-    let events = intake(&api, producer.tenant_id).batch(&submission)?;
+    let mut events = intake(&api, producer.tenant_id).batch(&submission)?;
+    let traced = submission.trace;
     drop(submission);
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
-    let accepted = api.acceptor().accept_batch(events).await?;
+    let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
+    let trace = span.as_ref().map(Span::place).or(traced);
+    for new in &mut events {
+        new.trace = trace;
+    }
+    let accepted = api.acceptor().accept_batch(events).await;
+    accept_ended(&api, span, ids.len(), accepted.as_ref().err());
+    let accepted = accepted?;
     let receipts = batch_answer(&api.store, producer.tenant_id, &ids, &accepted).await?;
     Ok((StatusCode::ACCEPTED, Answer(receipts)).into_response())
+}
+
+fn accept_ended(api: &Api, span: Option<Span>, events: usize, error: Option<&AcceptError>) {
+    let Some(mut span) = span else { return };
+    span.note("events", i64::try_from(events).unwrap_or(i64::MAX));
+    if let Some(error) = error {
+        span.fail(&error.to_string());
+    }
+    span.end(api.clock.now());
 }
 
 fn intake(api: &Api, tenant_id: TenantId) -> Intake<impl Fn() -> EventId> {

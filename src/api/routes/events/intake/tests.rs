@@ -8,7 +8,7 @@ const INTAKE: Intake<fn() -> EventId> =
     Intake { tenant_id: TenantId::from_u128(1), max_event_bytes: 100, new_id: || EventId::from_u128(1 << 30) };
 
 fn submission(body: &str, key: Option<&str>) -> Submission {
-    Submission { key_of_header: key.map(str::to_owned), body: Bytes::copy_from_slice(body.as_bytes()) }
+    Submission { key_of_header: key.map(str::to_owned), trace: None, body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 fn one(body: &str) -> Result<NewEvent, Problem> {
@@ -34,7 +34,7 @@ fn data_is_a_slice_of_the_body_byte_for_byte() {
         &format!("{}{}", "[".repeat(64), "]".repeat(64)),
     ] {
         let body = Bytes::from(format!(r#"{{"type":"a.b","data": {data} }}"#));
-        let new = INTAKE.one(Submission { key_of_header: None, body: body.clone() }).expect(data);
+        let new = INTAKE.one(Submission { key_of_header: None, trace: None, body: body.clone() }).expect(data);
         assert_eq!(new.event.data, data.as_bytes());
         assert!(body.as_ptr_range().contains(&new.event.data.as_ptr()));
         assert_eq!((new.event.event_type.as_str(), new.idempotency_key), ("a.b", None));
