@@ -39,6 +39,7 @@ const ROUTES: &str = "
     viewer   GET    /v1/events
     producer POST   /v1/events/batch
     viewer   GET    /v1/events/{id}
+    operator DELETE /v1/events/{id}/data
     viewer   GET    /v1/deliveries
     viewer   GET    /v1/deliveries/{id}
     viewer   GET    /v1/deliveries/{id}/attempts

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Context;
-use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::ids::{EventId, TenantId, WebhookId};
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
@@ -20,6 +20,16 @@ pub(super) async fn in_force(context: &Context, tenant_id: TenantId, webhooks: &
     // Where the database cannot say, the time decides.
     while Instant::now() < deadline
         && !context.store.change_in_force(tenant_id, webhooks, context.clock.now()).await.unwrap_or(false)
+    {
+        sleep(POLL).await;
+    }
+}
+
+/// Returns when no dispatcher begins to send an event whose data was deleted.
+pub(super) async fn erasure_in_force(context: &Context, tenant_id: TenantId, event_id: EventId) {
+    let deadline = Instant::now() + LONGEST;
+    while Instant::now() < deadline
+        && !context.store.erasure_in_force(tenant_id, event_id, context.clock.now()).await.unwrap_or(false)
     {
         sleep(POLL).await;
     }

@@ -11,6 +11,7 @@
 
 pub mod accept;
 pub mod dry_run;
+pub mod erase;
 mod error;
 pub mod exhibit;
 mod in_force;

@@ -1,5 +1,6 @@
 //! Resend: an operator's word that a delivery shall be made again, whatever became of it.
 
+use super::erase::check_has_data;
 use super::{ActionError, Context};
 use crate::domain::delivery::State;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
@@ -35,6 +36,7 @@ pub async fn resend_dead_letter(
     let Some(delivery) = context.store.delivery(tenant_id, id).await? else {
         return Err(ActionError::NotFound("dead letter"));
     };
+    check_has_data(context, tenant_id, id.event()).await?;
     if delivery.state != State::Dead {
         let state = delivery.state.as_str();
         let detail = format!(
@@ -77,6 +79,7 @@ async fn check_can_be_sent(context: &Context, tenant_id: TenantId, delivery: &De
         let detail = "the event of this delivery was purged at the end of its retention; report it anew";
         return Err(ActionError::conflict("event_gone", detail));
     }
+    check_has_data(context, tenant_id, delivery.id.event()).await?;
     let standing = context.store.standing(tenant_id, delivery.webhook_id).await?;
     match why_it_cannot_receive(delivery.webhook_id, standing.as_ref()) {
         Some((code, detail)) => Err(ActionError::conflict(code, detail)),

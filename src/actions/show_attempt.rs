@@ -39,6 +39,10 @@ pub async fn show_attempts(
         let gone = || Err("its event was purged at the end of its retention".to_owned());
         return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
     };
+    if let Some(at) = context.store.erased_at(tenant_id, event.id).await? {
+        let gone = || Err(format!("the data of its event was deleted at {}", at.to_rfc3339()));
+        return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
+    }
     let mut past = Past::of(context, tenant_id, delivery.webhook_id).await?;
     let mut shown = Vec::with_capacity(records.len());
     for record in records {

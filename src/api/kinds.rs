@@ -72,6 +72,7 @@ pub const CONFLICTS: &[(&str, &str)] = &[
     ("changed_meanwhile", "The webhook was changed while its challenge was under way"),
     ("changing", "It is being changed by others at this moment"),
     ("event_gone", "The event was purged at the end of its retention"),
+    ("event_data_deleted", "The data of the event was deleted"),
     ("idempotency_key_reused", "The idempotency key was used within 24 hours for other content"),
     ("no_challenge", "The webhook's dialect has no challenge"),
     ("not_dead", "The delivery is no dead letter any more"),

@@ -50,6 +50,7 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(events::list))
         .routes(routes!(events::report_batch).layer(batch))
         .routes(routes!(events::show))
+        .routes(routes!(events::delete_data))
         // /v1/deliveries
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))

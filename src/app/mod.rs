@@ -28,7 +28,7 @@ use crate::actions::accept::{Acceptor, HandOffTarget};
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::dialect::Dialects;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Keeper};
 use crate::domain::clock::Clock;
 use crate::domain::secret::{MasterKey, SecretError};
 use crate::net::Sender;
@@ -82,6 +82,8 @@ pub struct App {
     /// A socket for metrics alone.
     metrics: Option<Door>,
     dispatcher: Option<Arc<Dispatcher>>,
+    /// Drops what is old, where there is a dispatcher.
+    keeper: Option<Keeper>,
     /// What the API started beside itself.
     tasks: TaskTracker,
     grace: Duration,
@@ -92,10 +94,11 @@ impl App {
     pub async fn build(config: &Config, roles: &[Role], database: &Database) -> Result<Self, AppError> {
         files::raise_limit(config.dispatch.max_in_flight);
         let context = context(config, database).await?;
-        let mut dispatcher = None;
+        let (mut dispatcher, mut keeper) = (None, None);
         if roles.contains(&Role::Dispatch) {
             let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
             dispatcher = Some(started.map_err(AppError::Statement)?);
+            keeper = Some(Keeper::new(context.store.clone(), context.clock.clone(), config.retention.days));
         }
         let tasks = TaskTracker::new();
         let mut door = None;
@@ -112,7 +115,7 @@ impl App {
             metrics = Some(Door::open(address, "`telemetry.metrics_listen`", router).await?);
         }
         let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
-        Ok(Self { context, door, metrics, dispatcher, tasks, grace })
+        Ok(Self { context, door, metrics, dispatcher, keeper, tasks, grace })
     }
 
     /// The time, as everything here tells it.
@@ -141,7 +144,7 @@ impl App {
 
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { context, door, metrics, dispatcher, tasks, grace } = self;
+        let Self { context, door, metrics, dispatcher, keeper, tasks, grace } = self;
         let (telemetry, ended) = (context.telemetry.clone(), CancellationToken::new());
         let end = ended.clone();
         let keeping = tokio::spawn(async move { telemetry.keep(end).await });
@@ -156,7 +159,12 @@ impl App {
                 None => drop(shutdown.run_until_cancelled(follow(&context)).await),
             }
         };
-        tokio::join!(serve(door), serve(metrics), dispatch);
+        let keep = async {
+            if let Some(keeper) = keeper {
+                Box::pin(keeper.run(shutdown.clone())).await;
+            }
+        };
+        tokio::join!(serve(door), serve(metrics), dispatch, keep);
         // They end with the last clone of the router; nobody should hold one any more.
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {

@@ -28,7 +28,7 @@ impl Secrets {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Days for events, attempts and dead letters.
+    /// Days for events and their attempts, unless a delivery is pending or dead.
     pub days: u32,
 }
 

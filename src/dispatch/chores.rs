@@ -13,7 +13,7 @@ use crate::store::{Store, StoreError};
 const WATCH: Duration = Duration::from_secs(1);
 /// How often deliveries are looked for that name a holder nobody knows.
 const SWEEP: Duration = Duration::from_mins(1);
-/// How often partitions are made ahead and old idempotency keys are dropped.
+/// How often partitions are made ahead.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const GRACE: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use super::destination::Destination;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::clock::later;
-use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::{DialectRevision, DispatcherId};
 use crate::domain::retry::WebhookEffect;
 use crate::store::outbox::dispatchers::Snapshot;
@@ -26,6 +26,9 @@ pub(super) const VALIDITY: Duration = Duration::from_secs(1);
 
 /// For how long a receiver's word about its webhook is taken from here, until the database knows and the view is renewed.
 const HUSH: Duration = Duration::from_secs(1);
+
+/// For how long it is known of an event that its data was deleted: longer than anything waits here that was claimed before.
+const ERASED: Duration = Duration::from_hours(1);
 
 /// Destinations kept; beyond that all are read again, which is rare and cheap.
 const MOST: usize = 20_000;
@@ -48,6 +51,8 @@ struct Known {
     destinations: HashMap<WebhookId, Arc<Destination>>,
     /// Webhooks whose receivers want nothing until a time, at the revision that they said it of.
     hushed: HashMap<WebhookId, (i32, DateTime<Utc>)>,
+    /// Events whose data was deleted, and when that was learnt.
+    erased: HashMap<EventId, Instant>,
     /// What the last look saw, and when it began.
     seen: Option<Snapshot>,
     seen_at: Option<Instant>,
@@ -62,6 +67,7 @@ impl Directory {
         let known = Known {
             destinations: HashMap::new(),
             hushed: HashMap::new(),
+            erased: HashMap::new(),
             seen: None,
             seen_at: None,
             told: Vec::new(),
@@ -96,16 +102,23 @@ impl Directory {
             }
             let now = self.context.clock.now();
             known.hushed.retain(|_, (_, until)| now < *until);
+            known.erased.retain(|_, learnt| learnt.elapsed() < ERASED);
+            known.erased.extend(news.erased.iter().map(|id| (*id, began)));
             known.drops += u64::from(!news.changed.is_empty());
             known.seen = Some(news.snapshot.clone());
             known.seen_at = Some(began);
         }
         let told = self.known().told == process;
-        if !news.changed.is_empty() || !told {
+        if !news.changed.is_empty() || !news.erased.is_empty() || !told {
             store.caught_up(&process, &news.snapshot).await?;
             self.known().told = process;
         }
         Ok(())
+    }
+
+    /// Whether the data of an event was deleted, so that it is sent no more.
+    pub(super) fn is_erased(&self, event_id: EventId) -> bool {
+        self.known().erased.contains_key(&event_id)
     }
 
     /// The receiver wants nothing for now: what waits behind its answer is not sent while that is being recorded.

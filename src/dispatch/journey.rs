@@ -67,7 +67,7 @@ impl Dispatcher {
         // From here on nothing waits until the request is under way: what is true of the webhook and the lease now is true then.
         let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
-        if !self.directory.takes(claimed.webhook_id, &destination, now) {
+        if !self.directory.takes(claimed.webhook_id, &destination, now) || self.directory.is_erased(claimed.event.id) {
             return Ok(None);
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);

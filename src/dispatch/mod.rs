@@ -16,6 +16,8 @@
 //! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
+//! What is old is dropped by the [`Keeper`], beside the loop.
+//!
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
 mod chores;
@@ -25,6 +27,7 @@ mod destination;
 mod directory;
 mod dispatcher;
 mod journey;
+mod keeper;
 mod lanes;
 mod lease;
 mod quiet;
@@ -34,3 +37,4 @@ mod spans;
 
 pub use config::Config;
 pub use dispatcher::Dispatcher;
+pub use keeper::Keeper;

@@ -16,6 +16,7 @@ pub mod housekeeping;
 mod ids;
 pub mod outbox;
 mod pool;
+pub mod retention;
 mod schema;
 mod survey;
 mod tenants;

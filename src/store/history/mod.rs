@@ -11,6 +11,7 @@ pub mod attempts;
 pub mod audience;
 pub mod dead_letters;
 pub mod deliveries;
+pub mod erase;
 pub mod events;
 pub mod resend;
 mod span;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::webhook::State;
 use crate::store::{Store, StoreError};
 
@@ -30,7 +30,7 @@ pub enum Successor {
     Made(DeliveryId),
     /// The same was asked just before, and this came of it.
     Already(DeliveryId),
-    /// The webhook cannot receive.
+    /// The webhook cannot receive, or the event is gone or has no data any more.
     NotReady,
     /// The event has had half a million deliveries.
     NoRoom,
@@ -71,6 +71,7 @@ impl Store {
                    DELETE FROM tidings.dead_letters AS d USING ready
                    WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
                      AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
+                     AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
                    RETURNING d.*
                )
                INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
@@ -117,6 +118,17 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        // Neither does retention end for it meanwhile, nor is its data deleted.
+        let owed = sqlx::query!(
+            "SELECT id FROM tidings.events WHERE tenant_id = $1 AND id = $2 FOR KEY SHARE",
+            tenant_id as TenantId,
+            event as EventId,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if owed.is_none() {
+            return Ok(Successor::NotReady);
+        }
         let resends = sqlx::query!(
             r#"SELECT id AS "id!: DeliveryId",
                       webhook_id = $4 AND (state = 'pending' OR state = 'delivered' AND settled_at > $5) AS "the_same!"
@@ -139,6 +151,7 @@ impl Store {
              SELECT w.tenant_id, $3, w.id, $4, d.revision, 0
              FROM tidings.webhooks AS w JOIN tidings.dialects AS d ON d.name = w.dialect
              WHERE w.tenant_id = $1 AND w.id = $2 AND w.state = 'active' AND w.deleted_at IS NULL
+               AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of($3))
              FOR SHARE OF w",
             tenant_id as TenantId,
             webhook_id as WebhookId,

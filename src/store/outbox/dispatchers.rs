@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::domain::clock::later;
-use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
@@ -21,6 +21,8 @@ pub struct News {
     pub snapshot: Snapshot,
     /// Webhooks that were changed, deleted or given other secrets since.
     pub changed: Vec<WebhookId>,
+    /// Events whose data was deleted since.
+    pub erased: Vec<EventId>,
 }
 
 impl Store {
@@ -71,12 +73,15 @@ impl Store {
             r#"SELECT clock_timestamp() AS "now!", pg_current_snapshot()::text AS "snapshot!",
                       ARRAY(SELECT w.id FROM tidings.webhooks AS w
                             WHERE w.changed >= pg_snapshot_xmin($1::text::pg_snapshot)
-                              AND NOT pg_visible_in_snapshot(w.changed, $1::text::pg_snapshot)) AS "changed!: Vec<WebhookId>""#,
+                              AND NOT pg_visible_in_snapshot(w.changed, $1::text::pg_snapshot)) AS "changed!: Vec<WebhookId>",
+                      ARRAY(SELECT x.event_id FROM tidings.erasures AS x
+                            WHERE x.changed >= pg_snapshot_xmin($1::text::pg_snapshot)
+                              AND NOT pg_visible_in_snapshot(x.changed, $1::text::pg_snapshot)) AS "erased!: Vec<EventId>""#,
             since,
         )
         .fetch_one(&self.hot)
         .await?;
-        Ok(News { database_now: row.now, snapshot: row.snapshot, changed: row.changed })
+        Ok(News { database_now: row.now, snapshot: row.snapshot, changed: row.changed, erased: row.erased })
     }
 
     /// Says that every change in a snapshot is in force in this process.

@@ -116,7 +116,7 @@ pub(in crate::api) async fn attempts(
 #[utoipa::path(post, path = "/v1/deliveries/{id}/resend", tag = "deliveries", operation_id = "resendDelivery",
     security(("api_key" = ["operator"])),
     responses((status = 202, description = "The delivery that will be attempted", body = DeliveryView),
-        (status = 409, description = "event_gone, changing, too_many_resends, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
+        (status = 409, description = "event_gone, event_data_deleted, changing, too_many_resends, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
 pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,

@@ -14,13 +14,14 @@ use utoipa::{IntoParams, ToSchema};
 use self::forecast::ForecastView;
 use self::intake::{BatchInput, EventInput, Intake, Submission};
 use self::receipt::{BatchReceipt, Receipt, answer, batch_answer};
-use self::view::EventView;
+use self::view::{ErasedView, EventView};
 use super::filters;
 use super::path::Id;
 use crate::actions::accept::AcceptError;
 use crate::actions::dry_run::dry_run;
+use crate::actions::erase::erase;
 use crate::api::Api;
-use crate::api::auth::{Authorized, Producer, Viewer};
+use crate::api::auth::{Authorized, Operator, Producer, Viewer};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::Query;
@@ -68,7 +69,7 @@ pub(in crate::api) struct KeyHeader {
     responses((status = 202, description = "Accepted and stored", body = Receipt),
         (status = 200, description = "A repetition: the first event; or the forecast of a dry run", body = Reported),
         (status = 400, description = "invalid_header"),
-        (status = 409, description = "idempotency_key_reused")))]
+        (status = 409, description = "idempotency_key_reused, event_data_deleted")))]
 pub(in crate::api) async fn report(
     producer: Authorized<Producer>,
     State(api): State<Api>,
@@ -167,7 +168,8 @@ pub(in crate::api) async fn list(
     let events = api.store.list_events(tenant_id, span, event_type.as_deref(), page.limit()).await?;
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
     let deliveries = api.store.deliveries_of(tenant_id, &ids).await?;
-    Ok(page.answer(events, |event| event.id, |event| EventView::listed(event, &deliveries)))
+    let erased = api.store.erased_among(tenant_id, &ids).await?;
+    Ok(page.answer(events, |event| event.id, |event| EventView::listed(event, &erased, &deliveries)))
 }
 
 /// Show an event
@@ -184,6 +186,30 @@ pub(in crate::api) async fn show(
 ) -> Result<Answer<EventView>, Problem> {
     query.none()?;
     let event = api.store.event(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("event"))?;
+    let erased_at = api.store.erased_at(viewer.tenant_id, id).await?;
     let deliveries = api.store.deliveries_of(viewer.tenant_id, &[id]).await?;
-    EventView::whole(event, &deliveries).map(Answer).map_err(Problem::internal)
+    EventView::whole(event, erased_at, &deliveries).map(Answer).map_err(Problem::internal)
+}
+
+/// Delete an event's data
+///
+/// The fact stays. The data is gone from the event, from what receivers answered
+/// and from what attempts show; the digest of its idempotency key is forgotten, and the key stays taken for its 24 hours. What
+/// was pending or dead of it is cancelled (`data_deleted`) and cannot be resent. No request with it begins after the answer; one
+/// that is under way goes on.
+///
+/// Postgres overwrites the bytes on its disk when it next vacuums the tables, minutes to hours later; the write-ahead log,
+/// archives of it and backups hold them until they expire.
+#[utoipa::path(delete, path = "/v1/events/{id}/data", tag = "events", operation_id = "deleteEventData",
+    security(("api_key" = ["operator"])),
+    responses((status = 200, description = "The data is deleted; twice is the same as once", body = ErasedView)))]
+pub(in crate::api) async fn delete_data(
+    operator: Authorized<Operator>,
+    Id(id): Id<EventId>,
+    State(api): State<Api>,
+    query: Query,
+) -> Result<Answer<ErasedView>, Problem> {
+    query.none()?;
+    let erased = erase(&api, operator.tenant_id, id).await?;
+    Ok(Answer(ErasedView::of(id, &erased)))
 }

@@ -41,6 +41,13 @@ pub(super) async fn answer(
     accepted: Accepted,
 ) -> Result<Response, Problem> {
     if let Accepted::Conflict(first) = accepted {
+        if let Some(at) = store.erased_at(tenant_id, first).await? {
+            let at = at.to_rfc3339();
+            let detail =
+                format!("the idempotency key was used within 24 hours by {first}, whose data was deleted at {at}");
+            return Err(Problem::from(ActionError::conflict("event_data_deleted", detail))
+                .with_member("event_id", json!(first)));
+        }
         let detail =
             format!("the idempotency key was used within 24 hours for other content, by {first}: use a new key");
         return Err(Problem::from(ActionError::conflict(REUSED, detail)).with_member("event_id", json!(first)));

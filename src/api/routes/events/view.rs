@@ -9,6 +9,7 @@ use crate::domain::delivery::State;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::store::history::deliveries::DeliveryBrief;
+use crate::store::history::erase::Erased;
 use crate::store::history::events::EventSummary;
 
 /// An event with what became of its deliveries. A list leaves `data` out.
@@ -23,11 +24,32 @@ pub(in crate::api) struct EventView {
     occurred_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     created_at: DateTime<Utc>,
-    /// As it was sent.
+    /// As it was sent; absent from lists, and where it was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
+    /// When its data was deleted, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    data_deleted_at: Option<DateTime<Utc>>,
     deliveries: Vec<BriefView>,
+}
+
+/// What deleting the data of an event has done.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedData)]
+pub(in crate::api) struct ErasedView {
+    id: EventId,
+    /// When the data was deleted: at the first call.
+    data_deleted_at: DateTime<Utc>,
+    /// Deliveries that this call cancelled, pending or dead.
+    cancelled_deliveries: i64,
+}
+
+impl ErasedView {
+    pub(super) const fn of(id: EventId, erased: &Erased) -> Self {
+        Self { id, data_deleted_at: erased.deleted_at, cancelled_deliveries: erased.cancelled }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,20 +63,32 @@ struct BriefView {
 
 impl EventView {
     /// An event with its data, byte for byte.
-    pub(super) fn whole(event: Event, deliveries: &[DeliveryBrief]) -> Result<Self, serde_json::Error> {
-        let data = String::from_utf8_lossy(&event.data).into_owned();
+    pub(super) fn whole(
+        event: Event,
+        data_deleted_at: Option<DateTime<Utc>>,
+        deliveries: &[DeliveryBrief],
+    ) -> Result<Self, serde_json::Error> {
+        let data = match data_deleted_at {
+            Some(_) => None,
+            None => Some(RawValue::from_string(String::from_utf8_lossy(&event.data).into_owned())?),
+        };
         Ok(Self {
             id: event.id,
             event_type: event.event_type,
             occurred_at: event.occurred_at,
             created_at: event.id.created_at(),
-            data: Some(RawValue::from_string(data)?),
+            data,
+            data_deleted_at,
             deliveries: deliveries.iter().map(BriefView::from).collect(),
         })
     }
 
     /// An event of a page, with its own among the page's `deliveries`, which are in the order of their ids.
-    pub(super) fn listed(event: EventSummary, deliveries: &[DeliveryBrief]) -> Self {
+    pub(super) fn listed(
+        event: EventSummary,
+        erased: &[(EventId, DateTime<Utc>)],
+        deliveries: &[DeliveryBrief],
+    ) -> Self {
         let from = deliveries.partition_point(|delivery| delivery.id.event() < event.id);
         let own = deliveries[from..].iter().take_while(|delivery| delivery.id.event() == event.id);
         Self {
@@ -63,6 +97,7 @@ impl EventView {
             occurred_at: event.occurred_at,
             created_at: event.id.created_at(),
             data: None,
+            data_deleted_at: erased.iter().find(|(id, _)| *id == event.id).map(|(_, at)| *at),
             deliveries: own.map(BriefView::from).collect(),
         }
     }
@@ -85,7 +120,7 @@ mod tests {
         let event = |id| EventSummary { id, event_type: "a".into(), occurred_at: None };
         let brief = |id| DeliveryBrief { id, webhook_id: WebhookId::from_u128(1), state: State::Pending, attempts: 0 };
         let deliveries = [at(1).delivery(1), at(3).delivery(1), at(3).delivery(2)].map(brief);
-        let own = [3, 2, 1].map(|millis| EventView::listed(event(at(millis)), &deliveries).deliveries.len());
+        let own = [3, 2, 1].map(|millis| EventView::listed(event(at(millis)), &[], &deliveries).deliveries.len());
         assert_eq!(own, [2, 0, 1]);
     }
 }
