@@ -6,6 +6,7 @@
 mod accept;
 mod bad_input;
 mod bad_webhooks;
+mod catalogue;
 mod challenge;
 mod change;
 mod dead_letter;
