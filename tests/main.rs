@@ -17,6 +17,7 @@ mod fairness;
 mod forbidden_addresses;
 mod golden_vectors;
 mod handover;
+mod health;
 mod hostile_receivers;
 mod layers;
 mod lease;

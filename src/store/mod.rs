@@ -11,6 +11,7 @@
 pub mod dialects;
 mod error;
 pub mod event_types;
+pub mod health;
 pub mod history;
 pub mod housekeeping;
 mod ids;
