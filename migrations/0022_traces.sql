@@ -157,6 +157,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM tidings.tenants WHERE id = tenant_id AND deleted_at IS NULL) THEN
         RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM tidings.check_type(tenant_id, type);
 
     SELECT accepted.existing, accepted.same_content INTO first_use
     FROM tidings.accept(ARRAY[tenant_id], ARRAY[event_id], ARRAY[type], ARRAY[occurred_at], ARRAY[convert_to(content, 'UTF8')],

@@ -35,11 +35,16 @@ const ROUTES: &str = "
     manager  POST   /v1/webhooks/{id}/activate
     manager  POST   /v1/webhooks/{id}/deactivate
     manager  POST   /v1/webhooks/{id}/test
+    viewer   GET    /v1/webhooks/{id}/health
     producer POST   /v1/events
     viewer   GET    /v1/events
     producer POST   /v1/events/batch
     viewer   GET    /v1/events/{id}
     operator DELETE /v1/events/{id}/data
+    viewer   GET    /v1/event-types
+    viewer   GET    /v1/event-types/{name}
+    manager  PUT    /v1/event-types/{name}
+    manager  DELETE /v1/event-types/{name}
     viewer   GET    /v1/deliveries
     viewer   GET    /v1/deliveries/{id}
     viewer   GET    /v1/deliveries/{id}/attempts

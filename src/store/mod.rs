@@ -11,6 +11,8 @@
 pub mod dialects;
 mod error;
 mod gauges;
+pub mod event_types;
+pub mod health;
 pub mod history;
 pub mod housekeeping;
 mod ids;
