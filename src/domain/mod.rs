@@ -16,6 +16,7 @@ pub mod event;
 pub mod ids;
 pub mod lease;
 pub mod outcome;
+pub mod replay;
 pub mod retry;
 pub mod secret;
 pub mod tenant;
