@@ -39,6 +39,7 @@ use bytes::Bytes;
 
 use crate::actions::Context;
 use crate::actions::accept::Acceptor;
+use crate::actions::replays::Rates;
 
 pub use config::Config;
 pub use router::{metrics_router, router};
@@ -54,6 +55,7 @@ struct Parts {
     max_event_bytes: usize,
     /// What `/openapi.json` answers with.
     document: Bytes,
+    replay_rates: Rates,
 }
 
 impl Api {
@@ -63,7 +65,8 @@ impl Api {
         let keyring = auth::Keyring::new(config.platform_key.as_ref());
         let document = openapi::document(&context.dialects).to_string().into();
         let max_event_bytes = config.max_event_bytes;
-        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes, document }))
+        let replay_rates = Rates { usual: config.replay_rate_per_second, most: config.replay_max_rate_per_second };
+        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes, document, replay_rates }))
     }
 
     /// The way in for events.
@@ -80,6 +83,12 @@ impl Api {
 
     fn document(&self) -> Bytes {
         self.0.document.clone()
+    }
+
+    /// Deliveries a second that a replay resends.
+    #[must_use]
+    pub fn replay_rates(&self) -> Rates {
+        self.0.replay_rates
     }
 
     fn keyring(&self) -> &auth::Keyring {

@@ -28,7 +28,7 @@ use crate::actions::accept::{Acceptor, HandOffTarget};
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::dialect::Dialects;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{self, Dispatcher};
 use crate::domain::clock::Clock;
 use crate::domain::secret::{MasterKey, SecretError};
 use crate::net::Sender;
@@ -91,7 +91,8 @@ impl App {
         let context = context(config, database).await?;
         let mut dispatcher = None;
         if roles.contains(&Role::Dispatch) {
-            let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
+            let dispatching = dispatch::Config { retention_days: config.retention.days, ..config.dispatch.clone() };
+            let started = Dispatcher::start(context.clone(), dispatching).await;
             dispatcher = Some(started.map_err(AppError::Statement)?);
         }
         let tasks = TaskTracker::new();

@@ -16,11 +16,14 @@ pub struct Config {
     pub poll_milliseconds: u32,
     /// Seconds that requests under way get to end at shutdown.
     pub grace_seconds: u32,
+    /// Days after which finished replays are forgotten: `retention.days`.
+    #[serde(skip)]
+    pub retention_days: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { lease_seconds: 30, max_in_flight: 1_024, poll_milliseconds: 100, grace_seconds: 35 }
+        Self { lease_seconds: 30, max_in_flight: 1_024, poll_milliseconds: 100, grace_seconds: 35, retention_days: 30 }
     }
 }
 

@@ -16,6 +16,8 @@
 //! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
+//! Replays are worked on beside it ([`replays`]): what they resend becomes due and comes in by the next look.
+//!
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
 mod chores;
@@ -28,6 +30,7 @@ mod journey;
 mod lanes;
 mod lease;
 mod quiet;
+mod replays;
 mod settler;
 mod shutdown;
 

@@ -15,6 +15,7 @@ pub mod housekeeping;
 mod ids;
 pub mod outbox;
 mod pool;
+pub mod replays;
 mod schema;
 mod survey;
 mod tenants;

@@ -23,11 +23,12 @@ use crate::dialect::Dialects;
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
 
 /// What every operation's tag stands for, in the order in which the pages show them.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("webhooks", "Registrations: URL, event types, dialect, secret, state"),
     ("events", "Facts that internal services report, and what became of them"),
     ("deliveries", "Events owed to webhooks, with every attempt"),
     ("dead letters", "Deliveries given up, until an operator resends or deletes them"),
+    ("replays", "Jobs that resend many deliveries"),
     ("dialects", "The wire languages that receivers are spoken to in"),
     ("tenants", "Isolation boundaries; for platform keys"),
     ("API keys", "Who may do what; for platform keys"),

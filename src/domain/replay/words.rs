@@ -1,9 +1,14 @@
 //! The words of a replay: where it stands and what moves it, what it goes through, why it passes something over.
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::domain::webhook;
 
 /// Where a replay stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ReplayState)]
 pub enum State {
     /// Dispatchers work on it.
     Running,
@@ -66,7 +71,9 @@ pub enum Word {
 }
 
 /// What a replay goes through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ReplaySource)]
 pub enum Source {
     /// Deliveries that were given up.
     DeadLetters,

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 
-use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
+use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::webhook::State;
 use crate::store::{Store, StoreError};
 
@@ -61,28 +62,7 @@ impl Store {
         ids: &[DeliveryId],
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let revived = sqlx::query_scalar!(
-            r#"WITH ready AS (
-                   SELECT id FROM tidings.webhooks
-                   WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
-                     AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
-                   ORDER BY id FOR SHARE
-               ), revived AS (
-                   DELETE FROM tidings.dead_letters AS d USING ready
-                   WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
-                     AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
-                   RETURNING d.*
-               )
-               INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
-               SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
-               RETURNING id AS "id: DeliveryId""#,
-            tenant_id as TenantId,
-            ids as _,
-            now,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(revived)
+        revive(&self.pool, tenant_id, ids, now).await
     }
 
     /// Makes a pending delivery due now, unless it is or is being attempted. `false` where it is not pending.
@@ -111,12 +91,7 @@ impl Store {
     ) -> Result<Successor, StoreError> {
         let event = id.event();
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            r#"SELECT pg_advisory_xact_lock(hashtextextended('tidings.resend ' || $1::text, 0)) AS "locked!: ()""#,
-            event.to_string()
-        )
-        .execute(&mut *transaction)
-        .await?;
+        lock_resends_of(&mut *transaction, &[event]).await?;
         let resends = sqlx::query!(
             r#"SELECT id AS "id!: DeliveryId",
                       webhook_id = $4 AND (state = 'pending' OR state = 'delivered' AND settled_at > $5) AS "the_same!"
@@ -150,4 +125,52 @@ impl Store {
         transaction.commit().await?;
         Ok(if made.rows_affected() == 1 { Successor::Made(next) } else { Successor::NotReady })
     }
+}
+
+/// As [`Store::revive`], within a transaction.
+pub(in crate::store) async fn revive(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    ids: &[DeliveryId],
+    now: DateTime<Utc>,
+) -> Result<Vec<DeliveryId>, StoreError> {
+    let revived = sqlx::query_scalar!(
+        r#"WITH ready AS (
+               SELECT id FROM tidings.webhooks
+               WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
+                 AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
+               ORDER BY id FOR SHARE
+           ), revived AS (
+               DELETE FROM tidings.dead_letters AS d USING ready
+               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
+                 AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
+               RETURNING d.*
+           )
+           INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
+           SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
+           RETURNING id AS "id: DeliveryId""#,
+        tenant_id as TenantId,
+        ids as _,
+        now,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(revived)
+}
+
+/// Until the transaction ends, nobody else makes a delivery of these events. Several are to be given in the order of their ids,
+/// so that nobody waits for somebody who waits for them.
+pub(in crate::store) async fn lock_resends_of(
+    executor: impl PgExecutor<'_>,
+    events: &[EventId],
+) -> Result<(), StoreError> {
+    let names: Vec<_> = events.iter().map(ToString::to_string).collect();
+    sqlx::query!(
+        r#"SELECT pg_advisory_xact_lock(hashtextextended('tidings.resend ' || name, 0)) AS "locked!: ()"
+           FROM unnest($1::text[]) AS name"#,
+        &names as _
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
 }
