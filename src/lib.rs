@@ -41,7 +41,7 @@
 //! | 0 | [`domain`] | nouns and decisions, without I/O |
 //! | 1 | [`dialect`], [`telemetry`] | wire languages; what operators see |
 //! | 2 | [`store`], [`net`], [`embedded`] | Postgres; the way out and its guard; a private Postgres |
-//! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend |
+//! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend, replay |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
 //! | 5 | [`config`], [`app`], [`shutdown`] | the parts put together |
 //! | 6 | [`cli`] | the program's commands |

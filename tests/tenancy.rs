@@ -53,6 +53,12 @@ const ROUTES: &str = "
     viewer   GET    /v1/dead-letters/{id}
     operator DELETE /v1/dead-letters/{id}
     operator POST   /v1/dead-letters/{id}/resend
+    operator POST   /v1/replays
+    viewer   GET    /v1/replays
+    viewer   GET    /v1/replays/{id}
+    operator POST   /v1/replays/{id}/pause
+    operator POST   /v1/replays/{id}/resume
+    operator POST   /v1/replays/{id}/cancel
 ";
 
 const ROLES: [&str; 4] = ["manager", "producer", "operator", "viewer"];
@@ -71,6 +77,7 @@ impl Route {
             Some("api-keys") => "key",
             Some("webhooks") => "wh",
             Some("events") => "evt",
+            Some("replays") => "rpl",
             _ => "dlv",
         };
         let missing = format!("{prefix}_01jq000000aaaaaaaaaaaaaaaa");
@@ -134,11 +141,14 @@ async fn another_tenants_ids_are_not_there_on_any_route() {
     let receiver = Receiver::start().await;
     let (webhook, event, delivery) = furnish(&owner, &receiver).await;
     let before = owner.get(&format!("/v1/webhooks/{webhook}")).await.expect(200);
+    let replay = owner.post("/v1/replays", json!({"source": "dead_letters", "all": true})).await.expect(201);
+    let replay = replay["id"].as_str().expect("an id").to_owned();
 
     for route in routes().filter(|route| route.path.contains("{id}") && route.role != "platform") {
         let id = match route.path.split('/').nth(2) {
             Some("webhooks") => &webhook,
             Some("events") => &event,
+            Some("replays") => &replay,
             _ => &delivery,
         };
         let (there, missing) = (route.at(Some(id)), route.at(None));
@@ -163,6 +173,8 @@ async fn another_tenants_ids_are_not_there_on_any_route() {
 
     assert_eq!(owner.get(&format!("/v1/webhooks/{webhook}")).await.expect(200), before);
     assert_eq!(owner.get(&format!("/v1/deliveries/{delivery}")).await.expect(200)["state"], "dead");
+    assert_eq!(owner.get(&format!("/v1/replays/{replay}")).await.expect(200)["state"], "running");
+    assert_eq!(stranger.get("/v1/replays").await.expect(200)["data"], json!([]));
     world.drain().await;
     assert_eq!(receiver.count(), 1, "nothing was sent for a stranger");
 }

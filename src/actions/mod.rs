@@ -18,6 +18,7 @@ pub mod exhibit;
 mod in_force;
 mod member;
 pub mod observe;
+pub mod replays;
 pub mod resend;
 pub mod show_attempt;
 pub mod tenants;

@@ -20,11 +20,21 @@ pub struct Config {
     pub platform_key: Option<Secret>,
     /// `server.max_event_bytes`: bytes of an event's body at most, 1,024 to 1,048,576; 262,144 by default.
     pub max_event_bytes: usize,
+    /// `server.replay_rate_per_second`: deliveries a second of a replay that names no rate, 1 to the maximum; 100 by default.
+    pub replay_rate_per_second: u32,
+    /// `server.replay_max_rate_per_second`: deliveries a second of any replay at most, 1 to 10,000; 1,000 by default.
+    pub replay_max_rate_per_second: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into(), platform_key: None, max_event_bytes: 256 * 1024 }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            platform_key: None,
+            max_event_bytes: 256 * 1024,
+            replay_rate_per_second: 100,
+            replay_max_rate_per_second: 1_000,
+        }
     }
 }
 
@@ -38,6 +48,15 @@ impl Config {
         if !(least..=most).contains(&self.max_event_bytes) {
             let value = self.max_event_bytes;
             return Err(format!("`server.max_event_bytes` is {value}; it must be from {least} to {most}"));
+        }
+        let (usual, most) = (self.replay_rate_per_second, self.replay_max_rate_per_second);
+        if !(1..=10_000).contains(&most) {
+            return Err(format!("`server.replay_max_rate_per_second` is {most}; it must be from 1 to 10000"));
+        }
+        if !(1..=most).contains(&usual) {
+            return Err(format!(
+                "`server.replay_rate_per_second` is {usual}; it must be from 1 to `server.replay_max_rate_per_second`, which is {most}"
+            ));
         }
         let rest = self.platform_key.as_ref().map(|key| key.expose_secret().strip_prefix(PLATFORM_PREFIX));
         let is_key = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());

@@ -77,6 +77,8 @@ pub const CONFLICTS: &[(&str, &str)] = &[
     ("idempotency_key_reused", "The idempotency key was used within 24 hours for other content"),
     ("no_challenge", "The webhook's dialect has no challenge"),
     ("not_dead", "The delivery is no dead letter any more"),
+    ("replay_finished", "The replay is completed or cancelled and does nothing any more"),
+    ("too_many_replays", "So many replays are running or paused that no other is started"),
     ("too_many_resends", "The event was resent too often"),
     ("too_many_secrets", "Too many secrets of the webhook are in use"),
     ("unknown_dialect", "The webhook's dialect is not on offer any more"),

@@ -40,6 +40,7 @@ use bytes::Bytes;
 use crate::actions::Context;
 use crate::actions::accept::Acceptor;
 use crate::actions::catalogue::Catalogues;
+use crate::actions::replays::Rates;
 
 pub use config::Config;
 pub use router::{metrics_router, router};
@@ -56,6 +57,7 @@ struct Parts {
     max_event_bytes: usize,
     /// What `/openapi.json` answers with.
     document: Bytes,
+    replay_rates: Rates,
 }
 
 impl Api {
@@ -66,7 +68,8 @@ impl Api {
         let document = openapi::document(&context.dialects).to_string().into();
         let max_event_bytes = config.max_event_bytes;
         let catalogues = Catalogues::new(context.store.clone());
-        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document }))
+        let replay_rates = Rates { usual: config.replay_rate_per_second, most: config.replay_max_rate_per_second };
+        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document, replay_rates }))
     }
 
     /// The way in for events.
@@ -89,6 +92,12 @@ impl Api {
     #[must_use]
     pub fn catalogues(&self) -> &Catalogues {
         &self.0.catalogues
+    }
+
+    /// Deliveries a second that a replay resends.
+    #[must_use]
+    pub fn replay_rates(&self) -> Rates {
+        self.0.replay_rates
     }
 
     fn keyring(&self) -> &auth::Keyring {

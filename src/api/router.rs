@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::Api;
 use super::entrance::{entrance, panicked};
 use super::routes::{
-    api_keys, dead_letters, deliveries, dialects, docs, event_types, events, health, scrape, tenants, webhooks,
+    api_keys, dead_letters, deliveries, dialects, docs, event_types, events, health, replays, scrape, tenants, webhooks,
 };
 use crate::actions::Context;
 
@@ -66,6 +66,12 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::delete))
         .routes(routes!(dead_letters::resend))
+        // /v1/replays
+        .routes(routes!(replays::start, replays::list))
+        .routes(routes!(replays::show))
+        .routes(routes!(replays::pause))
+        .routes(routes!(replays::resume))
+        .routes(routes!(replays::cancel))
         // /v1/dialects
         .routes(routes!(dialects::list))
         .routes(routes!(dialects::show_one))

@@ -28,7 +28,7 @@ use crate::actions::accept::{Acceptor, HandOffTarget};
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::dialect::Dialects;
-use crate::dispatch::{Dispatcher, Keeper};
+use crate::dispatch::{self, Dispatcher, Keeper};
 use crate::domain::clock::Clock;
 use crate::domain::secret::{MasterKey, SecretError};
 use crate::net::Sender;
@@ -96,7 +96,8 @@ impl App {
         let context = context(config, database).await?;
         let (mut dispatcher, mut keeper) = (None, None);
         if roles.contains(&Role::Dispatch) {
-            let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
+            let dispatching = dispatch::Config { retention_days: config.retention.days, ..config.dispatch.clone() };
+            let started = Dispatcher::start(context.clone(), dispatching).await;
             dispatcher = Some(started.map_err(AppError::Statement)?);
             keeper = Some(Keeper::new(context.store.clone(), context.clock.clone(), config.retention.days));
         }

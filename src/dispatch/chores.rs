@@ -3,8 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tracing::warn;
 
+use super::Config;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError};
@@ -21,12 +23,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When each chore was last done, by how long the clock had been running.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
+    /// How long finished replays are remembered.
+    retention: TimeDelta,
     watched: Mutex<Option<Duration>>,
     swept: Mutex<Option<Duration>>,
     kept_house: Mutex<Option<Duration>>,
 }
 
 impl Chores {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { retention: TimeDelta::days(config.retention_days.into()), ..Self::default() }
+    }
+
     /// Does what is due.
     pub(super) async fn tick(&self, context: &Context) -> Result<(), StoreError> {
         let Context { store, clock, telemetry, .. } = context;
@@ -43,15 +51,19 @@ impl Chores {
             store.cancel_orphans(clock.now()).await?;
         }
         if is_due(&self.kept_house, HOUSEKEEPING, running_for) {
-            keep_house(store, clock).await;
+            keep_house(store, clock, self.retention).await;
         }
         Ok(())
     }
 }
 
 /// Whatever hinders it now does not hinder the next hour's: partitions are made days ahead.
-async fn keep_house(store: &Store, clock: &Clock) {
-    if let Err(error) = store.keep_house(clock.now()).await {
+async fn keep_house(store: &Store, clock: &Clock, retention: TimeDelta) {
+    let forgotten = async {
+        store.keep_house(clock.now()).await?;
+        store.purge_replays(clock.now() - retention).await
+    };
+    if let Err(error) = forgotten.await {
         warn!(error = &error as &dyn std::error::Error, "housekeeping is put off");
     }
 }

@@ -64,7 +64,7 @@ impl Dispatcher {
             lease,
             directory: Directory::new(context.clone()),
             settler,
-            chores: Chores::default(),
+            chores: Chores::new(&config),
             vitals,
             lanes: Mutex::new(Lanes::new(usize::try_from(config.max_in_flight).unwrap_or(usize::MAX))),
             returned: Mutex::default(),
@@ -80,6 +80,12 @@ impl Dispatcher {
 
     /// Dispatches until `shutdown`, then ends in order: see [`Dispatcher::close`].
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        tokio::join!(self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
+        self.close().await;
+    }
+
+    /// One look after another.
+    async fn look_on(self: &Arc<Self>, shutdown: &CancellationToken) {
         let mut pause = self.config.poll();
         while !shutdown.is_cancelled() {
             let began = tokio::time::Instant::now();
@@ -96,7 +102,6 @@ impl Dispatcher {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        self.close().await;
     }
 
     /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.

@@ -17,6 +17,7 @@
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
 //! What is old is dropped by the [`Keeper`], beside the loop.
+//! Replays are worked on beside it ([`replays`]): what they resend becomes due and comes in by the next look.
 //!
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
@@ -31,6 +32,7 @@ mod keeper;
 mod lanes;
 mod lease;
 mod quiet;
+mod replays;
 mod settler;
 mod shutdown;
 mod spans;

@@ -19,6 +19,7 @@ mod ids;
 pub mod outbox;
 mod pool;
 pub mod retention;
+pub mod replays;
 mod schema;
 mod survey;
 mod tenants;

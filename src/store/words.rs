@@ -6,7 +6,7 @@ use sqlx::{Decode, Postgres, Type};
 
 use crate::domain::delivery::{DeadReason, State};
 use crate::domain::outcome::Class;
-use crate::domain::webhook;
+use crate::domain::{replay, webhook};
 
 macro_rules! stored_as_word {
     ($($word:ty),+) => {$(
@@ -25,4 +25,4 @@ macro_rules! stored_as_word {
     )+};
 }
 
-stored_as_word!(State, DeadReason, Class, webhook::State);
+stored_as_word!(State, DeadReason, Class, webhook::State, replay::State, replay::Source);

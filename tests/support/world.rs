@@ -177,6 +177,11 @@ impl World {
         self.dispatcher.tick().await.expect("a look");
     }
 
+    /// One look at the replays.
+    pub async fn replay(&self) {
+        self.dispatcher.replay().await.expect("a look at the replays");
+    }
+
     /// Keeps looking for due deliveries, as `run` does, until the world ends.
     pub fn run(&self) {
         let (dispatcher, looking) = (Arc::clone(&self.dispatcher), Arc::clone(&self.looking));

@@ -29,6 +29,7 @@ const TAGS: [(&str, &str); 9] = [
     ("event types", "The tenant's catalogue: what its events are, and what their data must be"),
     ("deliveries", "Events owed to webhooks, with every attempt"),
     ("dead letters", "Deliveries given up, until an operator resends or deletes them"),
+    ("replays", "Jobs that resend many deliveries"),
     ("dialects", "The wire languages that receivers are spoken to in"),
     ("tenants", "Isolation boundaries; for platform keys"),
     ("API keys", "Who may do what; for platform keys"),

@@ -10,6 +10,7 @@ pub(super) mod events;
 mod filters;
 pub(super) mod health;
 mod path;
+pub(super) mod replays;
 pub(super) mod scrape;
 pub(super) mod tenants;
 pub(super) mod webhooks;

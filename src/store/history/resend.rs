@@ -1,9 +1,11 @@
 //! Resend: a delivery is owed once more. A dead one is pending again, a pending one due now, one that came to its end gets a
 //! successor.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::webhook::State;
@@ -61,29 +63,7 @@ impl Store {
         ids: &[DeliveryId],
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let revived = sqlx::query_scalar!(
-            r#"WITH ready AS (
-                   SELECT id FROM tidings.webhooks
-                   WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
-                     AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
-                   ORDER BY id FOR SHARE
-               ), revived AS (
-                   DELETE FROM tidings.dead_letters AS d USING ready
-                   WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
-                     AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
-                     AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
-                   RETURNING d.*
-               )
-               INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
-               SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
-               RETURNING id AS "id: DeliveryId""#,
-            tenant_id as TenantId,
-            ids as _,
-            now,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(revived)
+        revive(&self.pool, tenant_id, ids, now).await
     }
 
     /// Makes a pending delivery due now, unless it is or is being attempted. `false` where it is not pending.
@@ -112,21 +92,8 @@ impl Store {
     ) -> Result<Successor, StoreError> {
         let event = id.event();
         let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            r#"SELECT pg_advisory_xact_lock(hashtextextended('tidings.resend ' || $1::text, 0)) AS "locked!: ()""#,
-            event.to_string()
-        )
-        .execute(&mut *transaction)
-        .await?;
-        // Neither does retention end for it meanwhile, nor is its data deleted.
-        let owed = sqlx::query!(
-            "SELECT id FROM tidings.events WHERE tenant_id = $1 AND id = $2 FOR KEY SHARE",
-            tenant_id as TenantId,
-            event as EventId,
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if owed.is_none() {
+        lock_resends_of(&mut *transaction, &[event]).await?;
+        if hold_events(&mut transaction, tenant_id, &[event]).await?.is_empty() {
             return Ok(Successor::NotReady);
         }
         let resends = sqlx::query!(
@@ -151,7 +118,6 @@ impl Store {
              SELECT w.tenant_id, $3, w.id, $4, d.revision, 0
              FROM tidings.webhooks AS w JOIN tidings.dialects AS d ON d.name = w.dialect
              WHERE w.tenant_id = $1 AND w.id = $2 AND w.state = 'active' AND w.deleted_at IS NULL
-               AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of($3))
              FOR SHARE OF w",
             tenant_id as TenantId,
             webhook_id as WebhookId,
@@ -163,4 +129,82 @@ impl Store {
         transaction.commit().await?;
         Ok(if made.rows_affected() == 1 { Successor::Made(next) } else { Successor::NotReady })
     }
+}
+
+/// As [`Store::revive`], within a transaction.
+pub(in crate::store) async fn revive(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    ids: &[DeliveryId],
+    now: DateTime<Utc>,
+) -> Result<Vec<DeliveryId>, StoreError> {
+    let revived = sqlx::query_scalar!(
+        r#"WITH ready AS (
+               SELECT id FROM tidings.webhooks
+               WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
+                 AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
+               ORDER BY id FOR SHARE
+           ), revived AS (
+               DELETE FROM tidings.dead_letters AS d USING ready
+               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
+                 AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
+                 AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
+               RETURNING d.*
+           )
+           INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
+           SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
+           RETURNING id AS "id: DeliveryId""#,
+        tenant_id as TenantId,
+        ids as _,
+        now,
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(revived)
+}
+
+/// Until the transaction ends, nobody else makes a delivery of these events. Several are to be given in the order of their ids,
+/// so that nobody waits for somebody who waits for them.
+pub(in crate::store) async fn lock_resends_of(
+    executor: impl PgExecutor<'_>,
+    events: &[EventId],
+) -> Result<(), StoreError> {
+    let names: Vec<_> = events.iter().map(ToString::to_string).collect();
+    sqlx::query!(
+        r#"SELECT pg_advisory_xact_lock(hashtextextended('tidings.resend ' || name, 0)) AS "locked!: ()"
+           FROM unnest($1::text[]) AS name"#,
+        &names as _
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Those of these events that can be owed once more: they are there, and so is their data. Until the transaction ends, neither
+/// retention nor a deletion of data changes that.
+pub(in crate::store) async fn hold_events(
+    connection: &mut PgConnection,
+    tenant_id: TenantId,
+    events: &[EventId],
+) -> Result<HashSet<EventId>, StoreError> {
+    let there = sqlx::query_scalar!(
+        r#"SELECT id AS "id: EventId" FROM tidings.events WHERE tenant_id = $1 AND id = ANY ($2) ORDER BY id FOR KEY SHARE"#,
+        tenant_id as TenantId,
+        events as _,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    // Asked for after the lock: a deletion that held it is seen.
+    let deleted = sqlx::query_scalar!(
+        r#"SELECT event_id AS "event_id: EventId" FROM tidings.erasures WHERE tenant_id = $1 AND event_id = ANY ($2)"#,
+        tenant_id as TenantId,
+        &there as _,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut there: HashSet<_> = there.into_iter().collect();
+    for event in deleted {
+        there.remove(&event);
+    }
+    Ok(there)
 }

@@ -47,11 +47,11 @@ impl Span {
         Self { first: self.first.max(event.as_u128()), end: self.end.min(after_last) }
     }
 
-    pub(super) const fn first(self) -> Uuid {
+    pub(in crate::store) const fn first(self) -> Uuid {
         Uuid::from_u128(self.first)
     }
 
-    pub(super) const fn end(self) -> Uuid {
+    pub(in crate::store) const fn end(self) -> Uuid {
         Uuid::from_u128(self.end)
     }
 }
