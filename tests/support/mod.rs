@@ -1,6 +1,7 @@
 //! What behaviour tests stand on: a database of their own, a whole Tidings in this process, receivers that misbehave.
 
 pub mod database;
+pub mod described;
 pub mod fiend;
 pub mod honeypot;
 pub mod liar;

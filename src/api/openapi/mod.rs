@@ -14,6 +14,7 @@
 
 mod finish;
 mod problems;
+mod receivers;
 
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -23,7 +24,7 @@ use crate::dialect::Dialects;
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
 
 /// What every operation's tag stands for, in the order in which the pages show them.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     ("webhooks", "Registrations: URL, event types, dialect, secret, state"),
     ("events", "Facts that internal services report, and what became of them"),
     ("deliveries", "Events owed to webhooks, with every attempt"),
@@ -32,6 +33,7 @@ const TAGS: [(&str, &str); 8] = [
     ("tenants", "Isolation boundaries; for platform keys"),
     ("API keys", "Who may do what; for platform keys"),
     ("process", "How the process is"),
+    ("receivers", "What receivers get, dialect by dialect"),
 ];
 
 const ABOUT: &str = "\
@@ -47,7 +49,7 @@ struct Frame;
 
 /// The description, with the requests of these dialects as its webhooks.
 #[must_use]
-pub fn document(_dialects: &Dialects) -> Value {
+pub fn document(dialects: &Dialects) -> Value {
     let mut frame = Frame::openapi();
     frame.merge(routes(0).into_openapi());
     let mut document = json!(frame);
@@ -69,5 +71,6 @@ pub fn document(_dialects: &Dialects) -> Value {
         },
     });
     finish::finish(&mut document);
+    document["webhooks"] = receivers::webhooks(dialects);
     document
 }

@@ -22,7 +22,7 @@ use crate::api::Api;
 use crate::api::auth::{Authorized, Producer, Viewer};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::domain::ids::{EventId, TenantId};
 
 /// What a 200 to a report is.
@@ -95,10 +95,9 @@ pub(in crate::api) async fn report(
 pub(in crate::api) async fn report_batch(
     producer: Authorized<Producer>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
     submission: Submission,
 ) -> Result<Response, Problem> {
-    query.none()?;
     let events = intake(&api, producer.tenant_id).batch(&submission)?;
     drop(submission);
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
@@ -156,9 +155,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<EventId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<EventView>, Problem> {
-    query.none()?;
     let event = api.store.event(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("event"))?;
     let deliveries = api.store.deliveries_of(viewer.tenant_id, &[id]).await?;
     EventView::whole(event, &deliveries).map(Answer).map_err(Problem::internal)
