@@ -10,7 +10,9 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dead_letters, deliveries, dialects, docs, events, health, scrape, tenants, webhooks};
+use super::routes::{
+    api_keys, attempts, dead_letters, deliveries, dialects, docs, events, health, scrape, tenants, webhooks,
+};
 use crate::actions::Context;
 
 /// Bytes of a body, where the path has no limit of its own.
@@ -55,6 +57,7 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::attempts))
         .routes(routes!(deliveries::resend))
+        .routes(routes!(attempts::list))
         // /v1/dead-letters
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::delete))
