@@ -12,9 +12,10 @@ use tokio::process::Command;
 use crate::support::process::Process;
 
 /// Lines that are left out of what is run, by how they begin.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 6] = [
     ("cargo ", "it builds, which running this test has done"),
     ("docker ", "it needs a container runtime"),
+    ("tests/contract/run", "it needs schemathesis"),
     ("tidings dev", "the test has started it"),
     ("tidings listen", "it does not end by itself"),
     ("tidings serve", "it does not end by itself, and needs a database of its own"),
