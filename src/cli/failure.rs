@@ -20,12 +20,9 @@ impl Failure {
         Self(sentence.into().into())
     }
 
-    /// The sentence, and a line for each cause; nothing where it is only that nobody reads any more.
+    /// The sentence, and a line for each cause.
     #[must_use]
-    pub fn text(&self, paint: Paint) -> Option<String> {
-        if self.is_closed() {
-            return None;
-        }
+    pub fn text(&self, paint: Paint) -> String {
         let mut text = format!("{} {}", paint.red("error:"), self.0);
         let mut before = self.0.to_string();
         let mut cause = self.0.source();
@@ -38,7 +35,7 @@ impl Failure {
             before = told;
             cause = error.source();
         }
-        Some(text)
+        text
     }
 
     /// What the process ends with.
@@ -56,7 +53,9 @@ impl Failure {
         code.into()
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether it is only that nobody reads any more what is printed (`| head`).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
         self.0.downcast_ref::<io::Error>().is_some_and(is_closed)
     }
 }

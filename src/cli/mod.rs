@@ -172,8 +172,8 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if let Some(text) = failure.text(Paint::for_stderr()) {
-                drop(writeln!(std::io::stderr(), "{text}"));
+            if !failure.is_closed() {
+                drop(writeln!(std::io::stderr(), "{}", failure.text(Paint::for_stderr())));
             }
             failure.exit_code()
         }

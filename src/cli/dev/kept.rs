@@ -178,8 +178,7 @@ mod tests {
         first.keep(Notes { tenant_id: "ten_x".into(), ..first.notes().clone() }).expect("written");
         assert!(known(folder.path()).is_none(), "not before there is a key");
 
-        let refusal =
-            Kept::open(folder.path()).expect_err("the first still runs").text(Paint::OFF).expect("a sentence");
+        let refusal = Kept::open(folder.path()).expect_err("the first still runs").text(Paint::OFF);
         assert!(refusal.contains("another `tidings dev` runs"), "{refusal}");
         let mut left = Config::default();
         first.lend_keys(&mut left);

@@ -53,7 +53,7 @@ fn reached(who: As, line: &str, variables: &[(&str, &str)]) -> String {
             let key = place.key.map_or("-".to_owned(), |key| key.value.expose_secret().to_owned());
             format!("{} {key}", place.url.value)
         }
-        Err(failure) => failure.text(Paint::OFF).unwrap_or_default().replace(&folder, "~"),
+        Err(failure) => failure.text(Paint::OFF).replace(&folder, "~"),
     }
 }
 
