@@ -142,3 +142,27 @@ async fn a_pause_is_answered_when_it_holds_everywhere() {
     tenant.patch(&path, json!({"is_active": true})).await.expect(200);
     assert!(began.elapsed().as_millis() < 1_000, "one that confirms is not");
 }
+
+#[tokio::test]
+async fn who_knows_a_webhook_is_told_only_whether_it_changed() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let webhook = tenant.webhook("https://example.com/hook").await;
+    let path = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let with = async |method: Method, name: &str, tag: &str| {
+        world.send(world.request(method, &path).bearer_auth(&tenant.key).header(name, tag)).await
+    };
+    for known in ["\"1\"", "W/\"1\"", "\"7\", \"1\""] {
+        let answer = with(Method::GET, "if-none-match", known).await;
+        assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{known}");
+        assert_eq!(answer.headers["etag"], "\"1\"");
+    }
+    tenant.patch(&path, json!({"description": "changed"})).await.expect(200);
+    with(Method::GET, "if-none-match", "\"1\"").await.expect(200);
+
+    assert_eq!(with(Method::DELETE, "if-match", "\"1\"").await.problem(412), "precondition_failed");
+    assert_eq!(with(Method::DELETE, "if-match", "1").await.problem(400), "invalid_header");
+    tenant.get(&path).await.expect(200);
+    with(Method::DELETE, "if-match", "\"2\"").await.expect(204);
+    assert_eq!(with(Method::DELETE, "if-match", "\"2\"").await.problem(404), "not_found");
+}

@@ -5,6 +5,7 @@
 
 mod keyring;
 mod memory;
+mod rate;
 
 use std::marker::PhantomData;
 

@@ -1,12 +1,14 @@
 //! The section `server` of the configuration, as far as the API is concerned.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 
 use secrecy::ExposeSecret;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::secret::Secret;
+use crate::domain::tenant::Rate;
 
 /// How the API is served. Every key may be left out.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Config {
     pub replay_rate_per_second: u32,
     /// `server.replay_max_rate_per_second`: deliveries a second of any replay at most, 1 to 10,000; 1,000 by default.
     pub replay_max_rate_per_second: u32,
+    /// `server.requests_per_second`: of a tenant's key that has no rate of its own, 0 to 100,000; 0, without limit, by default: keys
+    /// are made by the platform, for services it knows, and a limit nobody chose would refuse events at the worst time.
+    pub requests_per_second: u32,
 }
 
 impl Default for Config {
@@ -34,6 +39,7 @@ impl Default for Config {
             max_event_bytes: 256 * 1024,
             replay_rate_per_second: 100,
             replay_max_rate_per_second: 1_000,
+            requests_per_second: 0,
         }
     }
 }
@@ -49,6 +55,7 @@ impl Config {
             let value = self.max_event_bytes;
             return Err(format!("`server.max_event_bytes` is {value}; it must be from {least} to {most}"));
         }
+<<<<<<< HEAD
         let (usual, most) = (self.replay_rate_per_second, self.replay_max_rate_per_second);
         if !(1..=10_000).contains(&most) {
             return Err(format!("`server.replay_max_rate_per_second` is {most}; it must be from 1 to 10000"));
@@ -58,6 +65,12 @@ impl Config {
                 "`server.replay_rate_per_second` is {usual}; it must be from 1 to `server.replay_max_rate_per_second`, which is {most}"
             ));
         }
+        let most = 100_000;
+        if self.requests_per_second > most {
+            let value = self.requests_per_second;
+            return Err(format!("`server.requests_per_second` is {value}; it must be from 0 (no limit) to {most}"));
+>>>>>>> s3_cli
+        }
         let rest = self.platform_key.as_ref().map(|key| key.expose_secret().strip_prefix(PLATFORM_PREFIX));
         let is_key = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());
         if rest.is_none_or(|rest| rest.is_some_and(is_key)) {
@@ -66,6 +79,13 @@ impl Config {
         Err(format!(
             "`server.platform_key` must begin with `{PLATFORM_PREFIX}` and be visible ASCII characters; `echo {PLATFORM_PREFIX}$(openssl rand -hex 24)` makes one"
         ))
+    }
+}
+
+impl Config {
+    /// The rate of a tenant's key that has none of its own.
+    pub(super) fn default_rate(&self) -> Option<Rate> {
+        NonZeroU32::new(self.requests_per_second).map(|per_second| Rate { per_second, burst: per_second })
     }
 }
 

@@ -61,6 +61,8 @@ kinds! {
     INVALID = UNPROCESSABLE_ENTITY "validation_failed" "The input is not valid";
     /// The receiver did not return the challenge's value.
     CHALLENGE_FAILED = UNPROCESSABLE_ENTITY "challenge_failed" "The receiver did not pass the challenge";
+    /// The key asks more often than it may.
+    RATE_LIMITED = TOO_MANY_REQUESTS "rate_limited" "The key has asked too often";
     /// Tidings' fault.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong in Tidings";
     /// The database is away.

@@ -64,7 +64,7 @@ impl Api {
     /// An API over these things.
     #[must_use]
     pub fn new(context: Context, acceptor: Acceptor, config: &Config) -> Self {
-        let keyring = auth::Keyring::new(config.platform_key.as_ref());
+        let keyring = auth::Keyring::new(config.platform_key.as_ref(), config.default_rate());
         let document = openapi::document(&context.dialects).to_string().into();
         let max_event_bytes = config.max_event_bytes;
         let catalogues = Catalogues::new(context.store.clone());

@@ -31,6 +31,18 @@ impl FromRequestParts<Api> for Query {
     }
 }
 
+/// For paths without parameters: whatever is there is refused by name.
+#[derive(Debug, Clone, Copy)]
+pub struct NoQuery;
+
+impl FromRequestParts<Api> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Query::of(&parts.uri)?.read(|_| Ok(Self))
+    }
+}
+
 impl Query {
     /// Takes a URI's query apart.
     pub fn of(uri: &Uri) -> Result<Self, Problem> {
@@ -56,11 +68,6 @@ impl Query {
             }
             None => Ok(value),
         }
-    }
-
-    /// For paths without parameters.
-    pub fn none(&self) -> Result<(), Problem> {
-        self.read(|_| Ok(()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tenants, their keys and what a key may do.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -61,8 +63,30 @@ pub struct ApiKey {
     pub roles: Vec<Role>,
     /// For people.
     pub description: String,
+    /// Requests a second in each process; `None`: as the configuration says.
+    pub requests_per_second: Option<i32>,
+    /// Requests at once, out of rest; exactly where there is a rate.
+    pub burst: Option<i32>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// How often a key may ask, in each process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests a second.
+    pub per_second: NonZeroU32,
+    /// Requests at once, out of rest.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// The rate of two stored numbers.
+    #[must_use]
+    pub fn of(per_second: Option<i32>, burst: Option<i32>) -> Option<Self> {
+        let number = |number: i32| u32::try_from(number).ok().and_then(NonZeroU32::new);
+        Some(Self { per_second: number(per_second?)?, burst: number(burst?)? })
+    }
 }
 
 /// What a key of a tenant may do.
@@ -115,6 +139,8 @@ pub enum Principal {
     Platform {
         /// The key, or `None` for the one from the configuration.
         key: Option<KeyId>,
+        /// How often it may ask, where that is limited.
+        rate: Option<Rate>,
     },
     /// A key of one tenant.
     Tenant {
@@ -124,5 +150,7 @@ pub enum Principal {
         tenant: TenantId,
         /// What it may do.
         roles: Vec<Role>,
+        /// How often it may ask, where it has a rate of its own.
+        rate: Option<Rate>,
     },
 }

@@ -2,12 +2,14 @@
 
 pub mod collector;
 pub mod database;
+pub mod described;
 pub mod fiend;
 pub mod honeypot;
 pub mod liar;
 pub mod load;
 pub mod process;
 pub mod receiver;
+pub mod shell;
 pub mod world;
 
 pub use receiver::{Receiver, Reply};

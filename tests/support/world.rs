@@ -1,5 +1,6 @@
 //! A whole Tidings in this process: the API on a real socket, a dispatcher, and a clock that stands still until it is moved.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::database;
+use super::{database, described};
 
 pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub const PLATFORM_KEY: &str = "tk_platform_testtesttesttesttesttesttesttest";
@@ -69,6 +70,8 @@ pub struct World {
     client: reqwest::Client,
     /// One looks at a time: what a look has claimed and not yet queued is nowhere to be seen by another.
     looking: Arc<Mutex<()>>,
+    /// Operations that were called, by their ids, and the statuses they answered.
+    seen: std::sync::Mutex<BTreeSet<(String, u16)>>,
 }
 
 /// One tenant with a key that may do everything a tenant's key may.
@@ -156,7 +159,17 @@ impl World {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let pool = PgPool::connect(&database_url).await.expect("the database");
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { clock, context, dispatcher, pool, database_url, address, client, looking: Arc::default() }
+        Self {
+            clock,
+            context,
+            dispatcher,
+            pool,
+            database_url,
+            address,
+            client,
+            looking: Arc::default(),
+            seen: std::sync::Mutex::default(),
+        }
     }
 
     /// Moves the clock and delivers all that is due then.
@@ -200,9 +213,20 @@ impl World {
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.expect("an answer");
+        let request = request.build().expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a text") }
+        let answer = Answer { status, headers, text: response.text().await.expect("a text") };
+        if let Some(operation) = described::check(&method, &path, &answer) {
+            self.seen.lock().expect("a list").insert((operation, status));
+        }
+        answer
+    }
+
+    /// Every operation that was called, with each status that it answered.
+    pub fn seen(&self) -> BTreeSet<(String, u16)> {
+        self.seen.lock().expect("a list").clone()
     }
 
     /// A call with the platform key.

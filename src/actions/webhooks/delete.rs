@@ -1,14 +1,20 @@
 //! Delete: nothing more is sent to a webhook, and its secrets are forgotten.
 
-use super::NOUN;
+use super::find;
 use crate::actions::in_force::in_force;
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::{TenantId, WebhookId};
 
-/// Deletes a webhook. When this returns, no send to it begins any more.
-pub async fn delete(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<(), ActionError> {
-    if !context.store.delete_webhook(tenant_id, id, context.clock.now()).await? {
-        return Err(ActionError::NotFound(NOUN));
+/// Deletes a webhook; with `expected`, only if that is its revision. When this returns, no send to it begins any more.
+pub async fn delete(
+    context: &Context,
+    tenant_id: TenantId,
+    id: WebhookId,
+    expected: Option<i32>,
+) -> Result<(), ActionError> {
+    if !context.store.delete_webhook(tenant_id, id, expected, context.clock.now()).await? {
+        find(context, tenant_id, id).await?;
+        return Err(ActionError::Stale);
     }
     settle_down(context, tenant_id, &[id]).await
 }

@@ -1,19 +1,21 @@
 //! From a header to a principal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::memory::Memory;
+use super::rate::{Bucket, Buckets};
 use crate::api::kinds;
 use crate::api::problem::Problem;
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
-use crate::domain::tenant::Principal;
+use crate::domain::tenant::{Principal, Rate};
 use crate::store::Store;
 
 /// Longer than any key.
@@ -26,31 +28,58 @@ type KeyDigest = [u8; 32];
 #[derive(Debug)]
 pub(in crate::api) struct Keyring {
     platform: Option<KeyDigest>,
-    keys: Memory<KeyDigest, Arc<Principal>>,
+    keys: Memory<KeyDigest, Known>,
     tenants: Memory<TenantId, ()>,
+    /// The rate of tenants' keys that have none of their own.
+    default_rate: Option<Rate>,
+    buckets: Buckets,
+}
+
+/// A key that was looked up.
+#[derive(Debug, Clone)]
+struct Known {
+    principal: Arc<Principal>,
+    /// Where its rate is limited.
+    bucket: Option<Arc<Bucket>>,
 }
 
 impl Keyring {
-    pub(in crate::api) fn new(platform_key: Option<&Secret>) -> Self {
+    pub(in crate::api) fn new(platform_key: Option<&Secret>, default_rate: Option<Rate>) -> Self {
         let platform = platform_key.map(|key| Sha256::digest(key.expose_secret()).into());
-        Self { platform, keys: Memory::default(), tenants: Memory::default() }
+        let (keys, tenants, buckets) = (Memory::default(), Memory::default(), Buckets::default());
+        Self { platform, keys, tenants, default_rate, buckets }
     }
 
-    /// Who sent a request with these headers.
+    /// Who sent a request with these headers; refused where that key has asked too often.
     pub(super) async fn identify(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
         let digest: KeyDigest = Sha256::digest(bearer(headers)?).into();
-        let era = match self.keys.recall(&digest) {
-            Ok(principal) => return Ok(principal),
-            Err(era) => era,
+        let known = match self.keys.recall(&digest) {
+            Ok(known) => known,
+            Err(era) => {
+                let known = self.look_up(&digest, store).await?;
+                self.keys.keep(digest, known.clone(), era);
+                known
+            }
         };
-        let principal = if self.platform.is_some_and(|platform| bool::from(platform.ct_eq(&digest))) {
-            Some(Principal::Platform { key: None })
+        match known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take()) {
+            Ok(()) => Ok(known.principal),
+            Err(wait) => Err(too_often(wait)),
+        }
+    }
+
+    async fn look_up(&self, digest: &KeyDigest, store: &Store) -> Result<Known, Problem> {
+        let principal = if self.platform.is_some_and(|platform| bool::from(platform.ct_eq(digest))) {
+            Some(Principal::Platform { key: None, rate: None })
         } else {
-            store.principal(&digest).await?
+            store.principal(digest).await?
         };
-        let principal = Arc::new(principal.ok_or_else(|| refuse("the key is unknown or was revoked"))?);
-        self.keys.keep(digest, Arc::clone(&principal), era);
-        Ok(principal)
+        let principal = principal.ok_or_else(|| refuse("the key is unknown or was revoked"))?;
+        let bucket = match principal {
+            Principal::Platform { key, rate } => key.zip(rate),
+            Principal::Tenant { key, rate, .. } => rate.or(self.default_rate).map(|rate| (key, rate)),
+        };
+        let bucket = bucket.map(|(key, rate)| self.buckets.of(key, rate));
+        Ok(Known { principal: Arc::new(principal), bucket })
     }
 
     /// Whether there is such a tenant for a platform key to act for.
@@ -84,6 +113,12 @@ fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
         },
         _ => Err(refuse("the scheme must be `Bearer`: send `Authorization: Bearer <key>`")),
     }
+}
+
+fn too_often(wait: Duration) -> Problem {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Problem::new(kinds::RATE_LIMITED, format!("this key has asked too often: ask again in {seconds} s"))
+        .with_header(RETRY_AFTER, seconds.into())
 }
 
 fn refuse(detail: &'static str) -> Problem {

@@ -52,6 +52,7 @@ fn complete(path: &str, operation: &mut Value) {
         id_in_path(path, operation, &mut codes);
     }
     if operation.get("requestBody").is_some() {
+        body_may_be_missing(operation);
         for kind in [
             kinds::INVALID_JSON,
             kinds::INVALID_BODY,
@@ -91,7 +92,7 @@ fn who_may(operation: &mut Value, codes: &mut Codes) {
         return;
     };
     let (scheme, roles) = (scheme.clone(), roles.clone());
-    for kind in [kinds::UNAUTHENTICATED, kinds::INVALID_QUERY, kinds::UNAVAILABLE] {
+    for kind in [kinds::UNAUTHENTICATED, kinds::INVALID_QUERY, kinds::RATE_LIMITED, kinds::UNAVAILABLE] {
         add(codes, kind);
     }
     let story = match scheme.as_str() {
@@ -114,6 +115,17 @@ fn who_may(operation: &mut Value, codes: &mut Codes) {
     };
     let told = operation["description"].as_str().map(|told| format!("{told}\n\n")).unwrap_or_default();
     operation["description"] = format!("{told}{story}").into();
+}
+
+/// `Option<Body>` stands for a body that may be left out, not for `null`.
+fn body_may_be_missing(operation: &mut Value) {
+    let schema = &mut operation["requestBody"]["content"]["application/json"]["schema"];
+    let body =
+        schema["oneOf"].as_array().and_then(|either| either.iter().find(|one| one.get("$ref").is_some())).cloned();
+    if let Some(body) = body {
+        *schema = body;
+        operation["requestBody"]["required"] = false.into();
+    }
 }
 
 fn id_in_path(path: &str, operation: &mut Value, codes: &mut Codes) {

@@ -14,6 +14,7 @@
 
 mod finish;
 mod problems;
+mod receivers;
 
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -34,6 +35,7 @@ const TAGS: [(&str, &str); 9] = [
     ("tenants", "Isolation boundaries; for platform keys"),
     ("API keys", "Who may do what; for platform keys"),
     ("process", "How the process is"),
+    ("receivers", "What receivers get, dialect by dialect"),
 ];
 
 const ABOUT: &str = "\
@@ -49,7 +51,7 @@ struct Frame;
 
 /// The description, with the requests of these dialects as its webhooks.
 #[must_use]
-pub fn document(_dialects: &Dialects) -> Value {
+pub fn document(dialects: &Dialects) -> Value {
     let mut frame = Frame::openapi();
     frame.merge(routes(0).into_openapi());
     let mut document = json!(frame);
@@ -71,5 +73,6 @@ pub fn document(_dialects: &Dialects) -> Value {
         },
     });
     finish::finish(&mut document);
+    document["webhooks"] = receivers::webhooks(dialects);
     document
 }

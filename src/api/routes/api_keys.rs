@@ -15,11 +15,13 @@ use crate::api::auth::Platform;
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::domain::ids::{KeyId, TenantId};
 use crate::domain::tenant::{ApiKey, Environment, Role};
 
 const MAX_DESCRIPTION_CHARS: usize = 500;
+const MAX_RATE: i64 = 100_000;
+const MAX_BURST: i64 = 1_000_000;
 
 /// A key to make.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -38,6 +40,14 @@ pub(in crate::api) struct Input {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 500, example = "the billing service")]
     description: Member<String>,
+    /// Requests a second in each process; as `server.requests_per_second` says where it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100_000)]
+    requests_per_second: Member<i64>,
+    /// Requests at once, out of rest; as many as a second brings where it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1_000_000)]
+    burst: Member<i64>,
 }
 
 /// An API key; the key itself is shown once.
@@ -87,6 +97,7 @@ impl From<ApiKey> for KeyView {
 pub(in crate::api) async fn create(
     _: Platform,
     State(api): State<Api>,
+    _: NoQuery,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
     let now = api.clock.now();
@@ -139,6 +150,7 @@ pub(in crate::api) async fn delete(
     _: Platform,
     Id(id): Id<KeyId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     let deleted = api.store.delete_api_key(id).await?;
     api.keyring().forget();
@@ -168,5 +180,27 @@ fn check(input: Input, id: KeyId, now: chrono::DateTime<chrono::Utc>) -> Result<
         let detail = format!("must be at most {MAX_DESCRIPTION_CHARS} characters, without control characters");
         faults.push(Fault::new("/description", "invalid_description", detail));
     }
-    if faults.is_empty() { Ok(ApiKey { id, tenant_id, roles, description, created_at: now }) } else { Err(faults) }
+    let rate = rate(input.requests_per_second, input.burst, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let (requests_per_second, burst) = rate.unzip();
+    Ok(ApiKey { id, tenant_id, roles, description, requests_per_second, burst, created_at: now })
+}
+
+/// The rate and the burst, where there is a rate.
+fn rate(per_second: Member<i64>, burst: Member<i64>, faults: &mut Vec<Fault>) -> Option<(i32, i32)> {
+    let mut within = |member: Member<i64>, pointer: &str, most: i64| {
+        let number = member.or_none(None)?;
+        if !(1..=most).contains(&number) {
+            faults.push(Fault::new(pointer, "out_of_range", format!("must be from 1 to {most}")));
+        }
+        i32::try_from(number).ok()
+    };
+    let per_second = within(per_second, "/requests_per_second", MAX_RATE);
+    let burst = within(burst, "/burst", MAX_BURST);
+    if per_second.is_none() && burst.is_some() {
+        faults.push(Fault::new("/burst", "needs_a_rate", "means nothing without `requests_per_second`"));
+    }
+    per_second.map(|rate| (rate, burst.unwrap_or(rate)))
 }

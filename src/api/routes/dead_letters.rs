@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::{Query, Reader};
+use crate::api::query::{NoQuery, Query, Reader};
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::outcome::Class;
@@ -134,9 +134,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<DeadLetterView>, Problem> {
-    query.none()?;
     let letter = api.store.dead_letter(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("dead letter"))?;
     Ok(Answer(letter.into()))
 }
@@ -152,9 +151,8 @@ pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<(StatusCode, Answer<DeliveryView>), Problem> {
-    query.none()?;
     let delivery = resend_dead_letter(&api, operator.tenant_id, id).await?;
     Ok((StatusCode::ACCEPTED, Answer(delivery.into())))
 }
@@ -169,9 +167,8 @@ pub(in crate::api) async fn delete(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    query.none()?;
     let deleted = api.store.delete_dead_letter(operator.tenant_id, id, api.clock.now()).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("dead letter")) }
 }

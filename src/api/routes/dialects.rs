@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::auth::Anyone;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::api::{Api, kinds};
 use crate::dialect::Profile;
 use crate::domain::retry::RetryPolicy;
@@ -85,6 +85,7 @@ pub(in crate::api) async fn show_one(
     _: Anyone,
     Path(name): Path<String>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<Json<WithSource>, Problem> {
     let profile = api.dialects.get(&name).ok_or_else(|| unknown(&api, &name))?;
     Ok(Json(WithSource { dialect: show(profile), source: profile.source().to_owned() }))

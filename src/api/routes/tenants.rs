@@ -15,7 +15,7 @@ use crate::api::auth::Platform;
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::dialect::DEFAULT_DIALECT;
 use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Environment, Tenant};
@@ -48,6 +48,7 @@ pub(in crate::api) struct Input {
 pub(in crate::api) async fn create(
     _: Platform,
     State(api): State<Api>,
+    _: NoQuery,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
     let mut faults = Vec::new();
@@ -84,6 +85,7 @@ pub(in crate::api) async fn show(
     _: Platform,
     Id(id): Id<TenantId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<Answer<Tenant>, Problem> {
     api.store.tenant(id).await?.map(Answer).ok_or_else(|| Problem::not_found("tenant"))
 }
@@ -117,6 +119,7 @@ pub(in crate::api) async fn change(
     _: Platform,
     Id(id): Id<TenantId>,
     State(api): State<Api>,
+    _: NoQuery,
     Json(input): Json<Change>,
 ) -> Result<Answer<Tenant>, Problem> {
     let mut faults = Vec::new();
@@ -144,6 +147,7 @@ pub(in crate::api) async fn delete(
     _: Platform,
     Id(id): Id<TenantId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     tenants::delete(&api, id).await?;
     api.keyring().forget();

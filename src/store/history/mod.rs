@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod deliveries;
 pub mod erase;
 pub mod events;
+pub mod feed;
 pub mod resend;
 mod span;
 

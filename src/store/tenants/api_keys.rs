@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::ids::{KeyId, TenantId};
-use crate::domain::tenant::{ApiKey, Principal, Role};
+use crate::domain::tenant::{ApiKey, Principal, Rate, Role};
 use crate::store::{Store, StoreError};
 
 struct Row {
@@ -11,13 +11,15 @@ struct Row {
     tenant_id: Option<TenantId>,
     roles: Vec<String>,
     description: String,
+    requests_per_second: Option<i32>,
+    burst: Option<i32>,
     created_at: DateTime<Utc>,
 }
 
 impl From<Row> for ApiKey {
     fn from(row: Row) -> Self {
-        let Row { id, tenant_id, roles, description, created_at } = row;
-        Self { id, tenant_id, roles: read_roles(&roles), description, created_at }
+        let Row { id, tenant_id, roles, description, requests_per_second, burst, created_at } = row;
+        Self { id, tenant_id, roles: read_roles(&roles), description, requests_per_second, burst, created_at }
     }
 }
 
@@ -30,16 +32,19 @@ impl Store {
     /// Who a key with this SHA-256 speaks for.
     pub async fn principal(&self, digest: &[u8; 32]) -> Result<Option<Principal>, StoreError> {
         let row = sqlx::query!(
-            r#"SELECT k.id AS "id: KeyId", k.tenant_id AS "tenant_id: TenantId", k.roles
+            r#"SELECT k.id AS "id: KeyId", k.tenant_id AS "tenant_id: TenantId", k.roles, k.requests_per_second, k.burst
                FROM tidings.api_keys AS k LEFT JOIN tidings.tenants AS t ON t.id = k.tenant_id
                WHERE k.digest = $1 AND t.deleted_at IS NULL"#,
             digest,
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| match row.tenant_id {
-            Some(tenant) => Principal::Tenant { key: row.id, tenant, roles: read_roles(&row.roles) },
-            None => Principal::Platform { key: Some(row.id) },
+        Ok(row.map(|row| {
+            let rate = Rate::of(row.requests_per_second, row.burst);
+            match row.tenant_id {
+                Some(tenant) => Principal::Tenant { key: row.id, tenant, roles: read_roles(&row.roles), rate },
+                None => Principal::Platform { key: Some(row.id), rate },
+            }
         }))
     }
 
@@ -47,14 +52,16 @@ impl Store {
     pub async fn insert_api_key(&self, key: &ApiKey, digest: &[u8; 32]) -> Result<bool, StoreError> {
         let roles: Vec<_> = key.roles.iter().map(|role| role.as_str()).collect();
         let stored = sqlx::query!(
-            "INSERT INTO tidings.api_keys (id, tenant_id, roles, digest, description, created_at)
-             SELECT $1, $2, $3::text[], $4, $5, $6
+            "INSERT INTO tidings.api_keys (id, tenant_id, roles, digest, description, requests_per_second, burst, created_at)
+             SELECT $1, $2, $3::text[], $4, $5, $6, $7, $8
              WHERE $2::uuid IS NULL OR EXISTS (SELECT FROM tidings.tenants WHERE id = $2 AND deleted_at IS NULL FOR SHARE)",
             key.id as KeyId,
             key.tenant_id as Option<TenantId>,
             &roles as _,
             digest,
             key.description,
+            key.requests_per_second,
+            key.burst,
             key.created_at,
         )
         .execute(&self.pool)
@@ -71,7 +78,7 @@ impl Store {
     ) -> Result<Vec<ApiKey>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT id AS "id: KeyId", tenant_id AS "tenant_id: TenantId", roles, description, created_at
+            r#"SELECT id AS "id: KeyId", tenant_id AS "tenant_id: TenantId", roles, description, requests_per_second, burst, created_at
                FROM tidings.api_keys
                WHERE ($1::uuid IS NULL OR tenant_id = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"#,
             tenant_id as Option<TenantId>,

@@ -9,15 +9,16 @@ use crate::domain::ids::{TenantId, WebhookId};
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Deletes a webhook; `false` where there is none.
+    /// Deletes a webhook; `false` where there is none, or none of the `expected` revision.
     pub async fn delete_webhook(
         &self,
         tenant_id: TenantId,
         id: WebhookId,
+        expected: Option<i32>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let deleted = delete(&mut transaction, tenant_id, Some(id), now).await?;
+        let deleted = delete(&mut transaction, tenant_id, Some(id), expected, now).await?;
         transaction.commit().await?;
         Ok(!deleted.is_empty())
     }
@@ -43,7 +44,7 @@ impl Store {
         sqlx::query!("DELETE FROM tidings.api_keys WHERE tenant_id = $1", tenant_id as TenantId)
             .execute(&mut *transaction)
             .await?;
-        let webhooks = delete(&mut transaction, tenant_id, None, now).await?;
+        let webhooks = delete(&mut transaction, tenant_id, None, None, now).await?;
         transaction.commit().await?;
         Ok(Some(webhooks))
     }
@@ -64,14 +65,17 @@ async fn delete(
     transaction: &mut Transaction<'_, Postgres>,
     tenant_id: TenantId,
     id: Option<WebhookId>,
+    expected: Option<i32>,
     now: DateTime<Utc>,
 ) -> Result<Vec<WebhookId>, StoreError> {
     let deleted = sqlx::query_scalar!(
         r#"UPDATE tidings.webhooks SET deleted_at = $3, updated_at = $3, changed = pg_current_xact_id()
-           WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND deleted_at IS NULL RETURNING id AS "id: WebhookId""#,
+           WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id = $2) AND ($4::int IS NULL OR revision = $4) AND deleted_at IS NULL
+           RETURNING id AS "id: WebhookId""#,
         tenant_id as TenantId,
         id as Option<WebhookId>,
         now,
+        expected,
     )
     .fetch_all(&mut **transaction)
     .await?;

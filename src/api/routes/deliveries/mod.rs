@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::{Query, Reader};
+use crate::api::query::{NoQuery, Query, Reader};
 use crate::domain::delivery::State as DeliveryState;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::store::history::deliveries::DeliveryFilter;
@@ -81,9 +81,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<DeliveryView>, Problem> {
-    query.none()?;
     let delivery = api.store.delivery(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("delivery"))?;
     Ok(Answer(delivery.into()))
 }
@@ -121,9 +120,8 @@ pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<(StatusCode, Answer<DeliveryView>), Problem> {
-    query.none()?;
     let delivery = resend_delivery(&api, operator.tenant_id, id).await?;
     Ok((StatusCode::ACCEPTED, Answer(delivery.into())))
 }

@@ -25,7 +25,7 @@ use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Producer, Viewer};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::domain::ids::{EventId, TenantId};
 use crate::telemetry::traces::{Kind, Span};
 
@@ -108,10 +108,9 @@ pub(in crate::api) async fn report(
 pub(in crate::api) async fn report_batch(
     producer: Authorized<Producer>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
     submission: Submission,
 ) -> Result<Response, Problem> {
-    query.none()?;
     let mut events = intake(&api, producer.tenant_id).batch(&submission)?;
     let traced = submission.trace;
     drop(submission);
@@ -199,9 +198,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<EventId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<EventView>, Problem> {
-    query.none()?;
     let event = api.store.event(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("event"))?;
     let erased_at = api.store.erased_at(viewer.tenant_id, id).await?;
     let deliveries = api.store.deliveries_of(viewer.tenant_id, &[id]).await?;
@@ -224,9 +222,8 @@ pub(in crate::api) async fn delete_data(
     operator: Authorized<Operator>,
     Id(id): Id<EventId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<ErasedView>, Problem> {
-    query.none()?;
     let erased = erase(&api, operator.tenant_id, id).await?;
     Ok(Answer(ErasedView::of(id, &erased)))
 }

@@ -14,7 +14,7 @@ use crate::actions::webhooks::{self, Verification};
 use crate::api::auth::{Authorized, Manager};
 use crate::api::intake::OptionalJson;
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::api::{Api, kinds};
 use crate::domain::ids::WebhookId;
 
@@ -30,6 +30,7 @@ pub(in crate::api) async fn verify(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
     match webhooks::verify(&api, manager.tenant_id, id).await? {
         Verification::Passed(webhook) => view::answer(&api, &webhook),
@@ -69,6 +70,7 @@ pub(in crate::api) async fn rotate(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
     OptionalJson(rotation): OptionalJson<Rotation>,
 ) -> Result<Response, Problem> {
     let rotated = webhooks::rotate(&api, manager.tenant_id, id, rotation.overlap_seconds).await?;
@@ -117,6 +119,7 @@ pub(in crate::api) async fn deactivate(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
     view::answer(&api, &webhooks::deactivate(&api, manager.tenant_id, id).await?)
 }
@@ -132,6 +135,7 @@ pub(in crate::api) async fn test(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
 ) -> Result<Json<TestView>, Problem> {
     let result = webhooks::send_test(&api, manager.tenant_id, id).await?;
     Ok(Json(result.into()))

@@ -13,7 +13,7 @@ use crate::api::auth::{Authorized, Manager, Viewer};
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::api::{Api, kinds};
 use crate::domain::event::is_event_pattern;
 use crate::domain::ids::WebhookId;
@@ -31,6 +31,7 @@ use crate::store::webhooks::Selection;
 pub(in crate::api) async fn create(
     manager: Authorized<Manager>,
     State(api): State<Api>,
+    _: NoQuery,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
     let registered = webhooks::register(&api, manager.tenant_id, input).await?;
@@ -46,7 +47,7 @@ pub(in crate::api) struct Filters {
     #[param(rename = "filter[is_active]")]
     is_active: Option<bool>,
     /// That have this in their `events`: a type, `*`, or a prefix ending in `.*`.
-    #[param(rename = "filter[event]")]
+    #[param(rename = "filter[event]", pattern = r"^([A-Za-z0-9_.:-]{1,126}(\.\*)?|\*)$")]
     event: Option<String>,
     /// That stand so.
     #[param(rename = "filter[state]", inline)]
@@ -79,15 +80,31 @@ pub(in crate::api) async fn list(
 
 /// Show a webhook
 #[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "getWebhook",
-    security(("api_key" = ["viewer"])),
-    responses((status = 200, description = "The webhook", body = WebhookView, headers(("ETag" = String, description = "Its revision")))))]
+    security(("api_key" = ["viewer"])), params(IfNoneMatch),
+    responses((status = 200, description = "The webhook", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
+        (status = 304, description = "It is as it was")))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let webhook = api.store.webhook(viewer.tenant_id, id).await?;
-    view::answer(&api, &webhook.ok_or_else(|| Problem::not_found("webhook"))?)
+    let webhook = api.store.webhook(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("webhook"))?;
+    if view::is_known(&webhook, &headers) {
+        return Ok(view::unchanged(&webhook));
+    }
+    view::answer(&api, &webhook)
+}
+
+/// Only if it is another.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`view::is_known` reads it; this describes it")]
+pub(in crate::api) struct IfNoneMatch {
+    /// An `ETag` that an answer gave: answered with 304 and nothing else where the webhook is still as it was.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    if_none_match: Option<String>,
 }
 
 /// Only if it is unchanged.
@@ -96,7 +113,7 @@ pub(in crate::api) async fn show(
 #[expect(dead_code, reason = "`expected_revision` reads it; this describes it")]
 pub(in crate::api) struct IfMatch {
     /// The `ETag` that an answer gave: refused with 412 where the webhook was changed since. `*`: in any case.
-    #[param(rename = "If-Match", example = "\"3\"")]
+    #[param(rename = "If-Match", pattern = r#"^("[0-9]{1,9}"|\*)$"#, example = "\"3\"")]
     if_match: Option<String>,
 }
 
@@ -114,6 +131,7 @@ pub(in crate::api) async fn change(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
     headers: HeaderMap,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
@@ -126,14 +144,18 @@ pub(in crate::api) async fn change(
 /// Once this is answered, no send to it begins any more; its deliveries are cancelled and its secrets forgotten. What was
 /// delivered stays readable until retention ends.
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "deleteWebhook",
-    security(("api_key" = ["manager"])),
-    responses((status = 204, description = "Deleted")))]
+    security(("api_key" = ["manager"])), params(IfMatch),
+    responses((status = 204, description = "Deleted"),
+        (status = 400, description = "invalid_header"),
+        (status = 412, description = "precondition_failed")))]
 pub(in crate::api) async fn delete(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
+    _: NoQuery,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    webhooks::delete(&api, manager.tenant_id, id).await?;
+    webhooks::delete(&api, manager.tenant_id, id, expected_revision(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

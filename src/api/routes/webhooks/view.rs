@@ -1,8 +1,8 @@
 //! How webhooks look in JSON.
 
 use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::{ETAG, LOCATION};
+use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
@@ -124,6 +124,18 @@ pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registere
     }
     let place = format!("/v1/webhooks/{}", shown.id);
     Ok((status, [(ETAG, etag(shown)), (LOCATION, place)], Json(body)).into_response())
+}
+
+/// Whether `If-None-Match` names the webhook as it is.
+pub(super) fn is_known(webhook: &Webhook, headers: &HeaderMap) -> bool {
+    let tag = etag(webhook);
+    let named = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag)
+}
+
+/// The answer to somebody who knows it as it is.
+pub(super) fn unchanged(webhook: &Webhook) -> Response {
+    (StatusCode::NOT_MODIFIED, [(ETAG, etag(webhook))]).into_response()
 }
 
 fn etag(webhook: &Webhook) -> String {
