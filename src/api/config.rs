@@ -55,7 +55,6 @@ impl Config {
             let value = self.max_event_bytes;
             return Err(format!("`server.max_event_bytes` is {value}; it must be from {least} to {most}"));
         }
-<<<<<<< HEAD
         let (usual, most) = (self.replay_rate_per_second, self.replay_max_rate_per_second);
         if !(1..=10_000).contains(&most) {
             return Err(format!("`server.replay_max_rate_per_second` is {most}; it must be from 1 to 10000"));
@@ -69,7 +68,6 @@ impl Config {
         if self.requests_per_second > most {
             let value = self.requests_per_second;
             return Err(format!("`server.requests_per_second` is {value}; it must be from 0 (no limit) to {most}"));
->>>>>>> s3_cli
         }
         let rest = self.platform_key.as_ref().map(|key| key.expose_secret().strip_prefix(PLATFORM_PREFIX));
         let is_key = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());

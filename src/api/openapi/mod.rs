@@ -24,7 +24,7 @@ use crate::dialect::Dialects;
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
 
 /// What every operation's tag stands for, in the order in which the pages show them.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 11] = [
     ("webhooks", "Registrations: URL, event types, dialect, secret, state"),
     ("events", "Facts that internal services report, and what became of them"),
     ("event types", "The tenant's catalogue: what its events are, and what their data must be"),

@@ -15,7 +15,7 @@ use crate::api::auth::{Authorized, Manager, Viewer};
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::api::{Api, kinds};
 use crate::domain::event_type::EventType;
 
@@ -116,9 +116,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Name(name): Name,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<EventTypeView>, Problem> {
-    query.none()?;
     let found = api.store.event_type(viewer.tenant_id, &name).await?;
     EventTypeView::try_from(found.ok_or_else(|| Problem::not_found("event type"))?).map(Answer)
 }
@@ -136,10 +135,9 @@ pub(in crate::api) async fn describe(
     manager: Authorized<Manager>,
     Name(name): Name,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
-    query.none()?;
     let said = Description {
         description: input.description.unwrap_or_default(),
         schema: input.schema.map(|schema| schema.get().to_owned()),
@@ -161,9 +159,8 @@ pub(in crate::api) async fn forget(
     manager: Authorized<Manager>,
     Name(name): Name,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    query.none()?;
     catalogue::forget(&api, api.catalogues(), manager.tenant_id, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

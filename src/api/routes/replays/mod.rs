@@ -17,7 +17,7 @@ use crate::api::auth::{Authorized, Operator, Viewer};
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::{NoQuery, Query};
 use crate::domain::ids::{ReplayId, TenantId};
 use crate::domain::replay::{State as ReplayState, Word};
 
@@ -35,10 +35,9 @@ use crate::domain::replay::{State as ReplayState, Word};
 pub(in crate::api) async fn start(
     operator: Authorized<Operator>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
-    query.none()?;
     let dry_run = input.dry_run;
     let request = input.check(api.replay_rates()).map_err(Problem::invalid)?;
     if dry_run {
@@ -91,9 +90,8 @@ pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<ReplayView>, Problem> {
-    query.none()?;
     let replay = replays::find(&api, viewer.tenant_id, id).await?;
     Ok(Answer(ReplayView::of(replay, api.clock.now())))
 }
@@ -109,9 +107,8 @@ pub(in crate::api) async fn pause(
     operator: Authorized<Operator>,
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<ReplayView>, Problem> {
-    query.none()?;
     say(&api, operator.tenant_id, id, Word::Pause).await
 }
 
@@ -126,9 +123,8 @@ pub(in crate::api) async fn resume(
     operator: Authorized<Operator>,
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<ReplayView>, Problem> {
-    query.none()?;
     say(&api, operator.tenant_id, id, Word::Resume).await
 }
 
@@ -143,9 +139,8 @@ pub(in crate::api) async fn cancel(
     operator: Authorized<Operator>,
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Answer<ReplayView>, Problem> {
-    query.none()?;
     say(&api, operator.tenant_id, id, Word::Cancel).await
 }
 

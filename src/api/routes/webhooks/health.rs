@@ -12,7 +12,7 @@ use super::super::path::Id;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Viewer};
 use crate::api::problem::Problem;
-use crate::api::query::Query;
+use crate::api::query::NoQuery;
 use crate::domain::health::quarter_of;
 use crate::domain::ids::{DeliveryId, WebhookId};
 use crate::domain::webhook::State as Standing;
@@ -84,9 +84,8 @@ pub(in crate::api) async fn health(
     viewer: Authorized<Viewer>,
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Json<HealthView>, Problem> {
-    query.none()?;
     let webhook = api.store.webhook(viewer.tenant_id, id).await?.ok_or_else(|| Problem::not_found("webhook"))?;
     let now = api.clock.now();
     let since = quarter_of(now - WINDOW);
