@@ -39,6 +39,10 @@ const ROUTES: &str = "
     viewer   GET    /v1/events
     producer POST   /v1/events/batch
     viewer   GET    /v1/events/{id}
+    viewer   GET    /v1/event-types
+    viewer   GET    /v1/event-types/{name}
+    manager  PUT    /v1/event-types/{name}
+    manager  DELETE /v1/event-types/{name}
     viewer   GET    /v1/deliveries
     viewer   GET    /v1/deliveries/{id}
     viewer   GET    /v1/deliveries/{id}/attempts

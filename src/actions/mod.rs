@@ -7,9 +7,10 @@
 //! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
 //! - Secrets are sealed and opened in [`vault`] only.
 //!
-//! **To add** an action, add a file named by its verb; what befalls webhooks lies in [`webhooks`].
+//! **To add** an action, add a file named by its verb; what befalls webhooks lies in [`webhooks`], event types in [`catalogue`].
 
 pub mod accept;
+pub mod catalogue;
 pub mod dry_run;
 mod error;
 pub mod exhibit;

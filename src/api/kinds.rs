@@ -71,6 +71,7 @@ kinds! {
 
 /// What can stand in the way: the codes that a 409 can have, and what each means.
 pub const CONFLICTS: &[(&str, &str)] = &[
+    ("catalogue_full", "The tenant has described as many event types as it may"),
     ("changed_meanwhile", "The webhook was changed while its challenge was under way"),
     ("changing", "It is being changed by others at this moment"),
     ("event_gone", "The event was purged at the end of its retention"),

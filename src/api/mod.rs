@@ -39,6 +39,7 @@ use bytes::Bytes;
 
 use crate::actions::Context;
 use crate::actions::accept::Acceptor;
+use crate::actions::catalogue::Catalogues;
 
 pub use config::Config;
 pub use router::{metrics_router, router};
@@ -51,6 +52,7 @@ struct Parts {
     context: Context,
     acceptor: Acceptor,
     keyring: auth::Keyring,
+    catalogues: Catalogues,
     max_event_bytes: usize,
     /// What `/openapi.json` answers with.
     document: Bytes,
@@ -63,7 +65,8 @@ impl Api {
         let keyring = auth::Keyring::new(config.platform_key.as_ref(), config.default_rate());
         let document = openapi::document(&context.dialects).to_string().into();
         let max_event_bytes = config.max_event_bytes;
-        Self(Arc::new(Parts { context, acceptor, keyring, max_event_bytes, document }))
+        let catalogues = Catalogues::new(context.store.clone());
+        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document }))
     }
 
     /// The way in for events.
@@ -80,6 +83,12 @@ impl Api {
 
     fn document(&self) -> Bytes {
         self.0.document.clone()
+    }
+
+    /// What tenants have said of their event types.
+    #[must_use]
+    pub fn catalogues(&self) -> &Catalogues {
+        &self.0.catalogues
     }
 
     fn keyring(&self) -> &auth::Keyring {

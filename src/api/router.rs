@@ -10,7 +10,9 @@ use utoipa_axum::routes;
 
 use super::Api;
 use super::entrance::{entrance, panicked};
-use super::routes::{api_keys, dead_letters, deliveries, dialects, docs, events, health, scrape, tenants, webhooks};
+use super::routes::{
+    api_keys, dead_letters, deliveries, dialects, docs, event_types, events, health, scrape, tenants, webhooks,
+};
 use crate::actions::Context;
 
 /// Bytes of a body, where the path has no limit of its own.
@@ -50,6 +52,9 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(events::list))
         .routes(routes!(events::report_batch).layer(batch))
         .routes(routes!(events::show))
+        // /v1/event-types
+        .routes(routes!(event_types::list))
+        .routes(routes!(event_types::show, event_types::describe, event_types::forget))
         // /v1/deliveries
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::show))

@@ -38,16 +38,28 @@ pub fn is_event_type(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
 }
 
+/// The types of Tidings' own events, which tell a tenant how its webhooks and deliveries fare. Producers may not report them; in
+/// SQL, `tidings.is_operational` knows the same.
+pub const OPERATIONAL_TYPES: [&str; 4] = ["webhook.failing", "webhook.disabled", "webhook.verified", "delivery.dead"];
+
+/// Whether a type is one of Tidings' own.
+#[must_use]
+pub fn is_operational(event_type: &str) -> bool {
+    OPERATIONAL_TYPES.contains(&event_type)
+}
+
 /// Whether a text can stand in a webhook's `events`: an event type, `*`, or a prefix ending in `.*`.
 #[must_use]
 pub fn is_event_pattern(text: &str) -> bool {
     text == "*" || is_event_type(text.strip_suffix(".*").unwrap_or(text))
 }
 
-/// Whether a pattern names an event type.
+/// Whether a pattern names an event type. `*` means every type that producers report: who wants Tidings' own says so, by name or
+/// by prefix.
 #[must_use]
 pub fn pattern_matches(pattern: &str, event_type: &str) -> bool {
     match pattern.strip_suffix('*') {
+        Some("") => !is_operational(event_type),
         Some(prefix) => event_type.starts_with(prefix),
         None => pattern == event_type,
     }
@@ -73,6 +85,7 @@ mod tests {
     fn a_prefix_matches_what_lies_below_it_only() {
         assert!(pattern_matches("document.*", "document.read.done"));
         assert!(!pattern_matches("document.*", "document") && !pattern_matches("document.*", "documents.read"));
+        assert!(!pattern_matches("*", "webhook.failing") && pattern_matches("webhook.*", "webhook.failing"));
         assert!(pattern_matches("*", "anything") && pattern_matches("a.b", "a.b") && !pattern_matches("a.b", "a"));
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod dialects;
 mod error;
+pub mod event_types;
 mod gauges;
 pub mod history;
 pub mod housekeeping;

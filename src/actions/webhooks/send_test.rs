@@ -41,7 +41,7 @@ pub async fn send_test(context: &Context, tenant_id: TenantId, id: WebhookId) ->
         return Err(ActionError::conflict("webhook_not_verified", detail));
     }
     let now = context.clock.now();
-    let event = sample(&webhook, &profile, now);
+    let event = sample(context, &webhook, &profile, now).await?;
     let outgoing = Outgoing::open(context, &webhook, now).await?;
     let destination = Destination { url: &webhook.url, headers: &outgoing.own };
     let request = exhibit(&profile, &event, destination, &outgoing.signing, now).map_err(unfit)?;
@@ -60,22 +60,39 @@ fn unfit(error: NoExhibit) -> ActionError {
     }
 }
 
-fn sample(webhook: &Webhook, profile: &Profile, now: DateTime<Utc>) -> Event {
-    Event {
+/// An event of a type that the webhook gets, with the example from the tenant's catalogue where that has one.
+async fn sample(
+    context: &Context,
+    webhook: &Webhook,
+    profile: &Profile,
+    now: DateTime<Utc>,
+) -> Result<Event, ActionError> {
+    let shown = context.store.types_with_example(webhook.tenant_id).await?;
+    let event_type = sample_type(&webhook.events, profile.event_types(), &shown);
+    let mut example = None;
+    if shown.contains(&event_type) {
+        example = context.store.event_type(webhook.tenant_id, &event_type).await?.and_then(|known| known.example);
+    }
+    Ok(Event {
         tenant_id: webhook.tenant_id,
         id: EventId::new(now, rand::random()),
-        event_type: sample_type(&webhook.events, profile.event_types()),
+        event_type,
         occurred_at: None,
-        data: Bytes::from_static(SAMPLE),
-    }
+        data: example.map_or(Bytes::from_static(SAMPLE), Bytes::from),
+    })
 }
 
-/// The first exact type that the webhook names, else the first of the dialect's that it matches, else one below its prefix.
-fn sample_type(events: &[String], known: Option<&[String]>) -> String {
+/// The first type that the webhook gets and that the tenant has `shown` an example of; else the first exact type that it names, else
+/// the first of the dialect's that it matches, else one below its prefix.
+fn sample_type(events: &[String], known: Option<&[String]>, shown: &[String]) -> String {
+    let wanted = |known: &&String| events.iter().any(|pattern| pattern_matches(pattern, known));
+    let in_dialect = |shown: &&String| known.is_none_or(|known| known.contains(shown));
+    if let Some(example) = shown.iter().filter(in_dialect).find(wanted) {
+        return example.clone();
+    }
     if let Some(exact) = events.iter().find(|event| !event.ends_with('*')) {
         return exact.clone();
     }
-    let wanted = |known: &&String| events.iter().any(|pattern| pattern_matches(pattern, known));
     if let Some(first) = known.into_iter().flatten().find(wanted) {
         return first.clone();
     }
@@ -93,14 +110,16 @@ mod tests {
     fn the_sample_is_of_a_type_that_the_webhook_gets() {
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let known = texts(&["job.completed", "run.failed"]);
-        for (events, known, expected) in [
-            (&["*", "a.b"][..], None, "a.b"),
-            (&["*"], None, "webhook.test"),
-            (&["document.*"], None, "document.test"),
-            (&["*"], Some(&known[..]), "job.completed"),
-            (&["run.*"], Some(&known[..]), "run.failed"),
+        for (events, known, shown, expected) in [
+            (&["*", "a.b"][..], None, &[][..], "a.b"),
+            (&["*"], None, &[], "webhook.test"),
+            (&["document.*"], None, &[], "document.test"),
+            (&["*"], Some(&known[..]), &[], "job.completed"),
+            (&["run.*"], Some(&known[..]), &[], "run.failed"),
+            (&["a.*", "x.y"], None, &["b", "a.b"], "a.b"),
+            (&["*"], Some(&known[..]), &["other", "run.failed"], "run.failed"),
         ] {
-            assert_eq!(sample_type(&texts(events), known), expected);
+            assert_eq!(sample_type(&texts(events), known, &texts(shown)), expected);
         }
     }
 }

@@ -24,9 +24,10 @@ use crate::dialect::Dialects;
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
 
 /// What every operation's tag stands for, in the order in which the pages show them.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("webhooks", "Registrations: URL, event types, dialect, secret, state"),
     ("events", "Facts that internal services report, and what became of them"),
+    ("event types", "The tenant's catalogue: what its events are, and what their data must be"),
     ("deliveries", "Events owed to webhooks, with every attempt"),
     ("dead letters", "Deliveries given up, until an operator resends or deletes them"),
     ("dialects", "The wire languages that receivers are spoken to in"),

@@ -5,6 +5,7 @@ pub(super) mod dead_letters;
 pub(super) mod deliveries;
 pub(super) mod dialects;
 pub(super) mod docs;
+pub(super) mod event_types;
 pub(super) mod events;
 mod filters;
 pub(super) mod health;

@@ -15,7 +15,7 @@ use crate::actions::Fault;
 use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
-use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type};
+use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type, is_operational};
 use crate::domain::ids::{EventId, TenantId};
 use crate::store::outbox::accept::NewEvent;
 
@@ -141,6 +141,9 @@ impl<F: Fn() -> EventId> Intake<F> {
         if !is_event_type(&reported.event_type) {
             let detail = format!("must be 1 to {MAX_TYPE_CHARS} of the characters A-Z a-z 0-9 _ . : -");
             faults.push(Fault::new(format!("{at}/type"), "invalid_event_type", detail));
+        } else if is_operational(&reported.event_type) {
+            let detail = "is reserved: only Tidings itself reports it";
+            faults.push(Fault::new(format!("{at}/type"), "reserved_event_type", detail));
         }
         if reported.idempotency_key.as_ref().is_some_and(|key| !is_idempotency_key(key.as_bytes())) {
             let detail = format!("must be 1 to {MAX_KEY_BYTES} visible ASCII characters");

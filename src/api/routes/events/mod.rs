@@ -7,7 +7,7 @@ mod view;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,6 +17,7 @@ use self::receipt::{BatchReceipt, Receipt, answer, batch_answer};
 use self::view::EventView;
 use super::filters;
 use super::path::Id;
+use crate::actions::catalogue::{self, Verdict};
 use crate::actions::dry_run::dry_run;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Producer, Viewer};
@@ -63,7 +64,8 @@ pub(in crate::api) struct KeyHeader {
 /// Answered once it is committed: a 202 is never lost. `data` is any JSON value and is delivered byte for byte as it was sent.
 #[utoipa::path(post, path = "/v1/events", tag = "events", operation_id = "reportEvent",
     security(("api_key" = ["producer"])), params(ReportOptions, KeyHeader), request_body = EventInput,
-    responses((status = 202, description = "Accepted and stored", body = Receipt),
+    responses((status = 202, description = "Accepted and stored", body = Receipt,
+            headers(("Deprecation" = String, description = "`@` and the Unix time since when its type is on its way out"))),
         (status = 200, description = "A repetition: the first event; or the forecast of a dry run", body = Reported),
         (status = 400, description = "invalid_header"),
         (status = 409, description = "idempotency_key_reused")))]
@@ -75,13 +77,15 @@ pub(in crate::api) async fn report(
 ) -> Result<Response, Problem> {
     let only_try = query.read(|reader| reader.flag("dry_run"))?.unwrap_or(false);
     let new = intake(&api, producer.tenant_id).one(submission)?;
+    let events = std::iter::once(&new.event);
+    let verdict = catalogue::check(api.catalogues(), producer.tenant_id, events, |_| String::new()).await?;
     if only_try {
         let forecast = dry_run(&api, &new.event).await?;
-        return Ok(Answer(ForecastView::from(forecast)).into_response());
+        return Ok(hinted(verdict, Answer(ForecastView::from(forecast)).into_response()));
     }
     let id = new.event.id;
     let accepted = api.acceptor().accept(new).await?;
-    answer(&api.store, producer.tenant_id, id, accepted).await
+    Ok(hinted(verdict, answer(&api.store, producer.tenant_id, id, accepted).await?))
 }
 
 /// Report events
@@ -89,7 +93,8 @@ pub(in crate::api) async fn report(
 /// At most 1,000, in one transaction: all or nothing. Each has its own `idempotency_key`.
 #[utoipa::path(post, path = "/v1/events/batch", tag = "events", operation_id = "reportEvents",
     security(("api_key" = ["producer"])), request_body = BatchInput,
-    responses((status = 202, description = "Accepted and stored, in the batch's order", body = BatchReceipt),
+    responses((status = 202, description = "Accepted and stored, in the batch's order", body = BatchReceipt,
+            headers(("Deprecation" = String, description = "`@` and the Unix time since when a type of it is on its way out"))),
         (status = 400, description = "invalid_header"),
         (status = 409, description = "idempotency_key_reused")))]
 pub(in crate::api) async fn report_batch(
@@ -100,10 +105,22 @@ pub(in crate::api) async fn report_batch(
 ) -> Result<Response, Problem> {
     let events = intake(&api, producer.tenant_id).batch(&submission)?;
     drop(submission);
+    let reported = events.iter().map(|new| &new.event);
+    let place = |index| format!("/events/{index}");
+    let verdict = catalogue::check(api.catalogues(), producer.tenant_id, reported, place).await?;
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
     let accepted = api.acceptor().accept_batch(events).await?;
     let receipts = batch_answer(&api.store, producer.tenant_id, &ids, &accepted).await?;
-    Ok((StatusCode::ACCEPTED, Answer(receipts)).into_response())
+    Ok(hinted(verdict, (StatusCode::ACCEPTED, Answer(receipts)).into_response()))
+}
+
+/// With the header `Deprecation` ([RFC 9745](https://www.rfc-editor.org/rfc/rfc9745)) where an event type is on its way out.
+fn hinted(verdict: Verdict, mut response: Response) -> Response {
+    let since = verdict.deprecated_at.map(|at| HeaderValue::from_str(&format!("@{}", at.timestamp())));
+    if let Some(Ok(since)) = since {
+        response.headers_mut().insert(HeaderName::from_static("deprecation"), since);
+    }
+    response
 }
 
 fn intake(api: &Api, tenant_id: TenantId) -> Intake<impl Fn() -> EventId> {

@@ -1,0 +1,98 @@
+//! Check: whether a tenant's catalogue takes events.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::view::{Catalogue, Catalogues};
+use crate::actions::{ActionError, Fault};
+use crate::domain::event::Event;
+use crate::domain::ids::TenantId;
+use crate::domain::schema::{Schema, values};
+
+/// Steps of checking that the events of one request may take; a few seconds of one core.
+const MAX_STEPS: usize = 100_000_000;
+/// Steps that are taken on the thread that serves others too; half a millisecond or so.
+const STEPS_AT_ONCE: usize = 20_000;
+/// Faults that are told at most.
+const MAX_FAULTS: usize = 100;
+
+/// What the catalogue says of events that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Since when a type among them is deprecated; of several, the earliest.
+    pub deprecated_at: Option<DateTime<Utc>>,
+}
+
+/// Holds the events of a request to their tenant's catalogue. `place` makes the JSON pointer of an event from its index.
+pub async fn check(
+    catalogues: &Catalogues,
+    tenant_id: TenantId,
+    events: impl Iterator<Item = &Arc<Event>>,
+    place: impl Fn(usize) -> String + Send + 'static,
+) -> Result<Verdict, ActionError> {
+    let Some(catalogue) = catalogues.of(tenant_id).await? else { return Ok(Verdict::default()) };
+    let sorted = Sorted::of(&catalogue, events, &place);
+    let Sorted { verdict, mut faults, to_check, steps } = sorted;
+    let check = move || {
+        for (index, event, schema) in to_check {
+            let misfits = schema.check(&event.data);
+            faults.extend(misfits.into_iter().map(|misfit| {
+                Fault::new(format!("{}/data{}", place(index), misfit.pointer), misfit.code, misfit.detail)
+            }));
+            if faults.len() >= MAX_FAULTS {
+                break;
+            }
+        }
+        faults.truncate(MAX_FAULTS);
+        faults
+    };
+    let faults = if steps <= STEPS_AT_ONCE {
+        check()
+    } else {
+        // Nothing that could not be checked is taken.
+        let unchecked =
+            || vec![Fault::new("", "unchecked", "the check of the data was interrupted: repeat the request")];
+        tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| unchecked())
+    };
+    if faults.is_empty() { Ok(verdict) } else { Err(ActionError::Invalid(faults)) }
+}
+
+/// Events as far as their types alone decide.
+struct Sorted {
+    verdict: Verdict,
+    faults: Vec<Fault>,
+    to_check: Vec<(usize, Arc<Event>, Arc<Schema>)>,
+    steps: usize,
+}
+
+impl Sorted {
+    fn of<'a>(
+        catalogue: &Catalogue,
+        events: impl Iterator<Item = &'a Arc<Event>>,
+        place: &impl Fn(usize) -> String,
+    ) -> Self {
+        let mut sorted = Self { verdict: Verdict::default(), faults: Vec::new(), to_check: Vec::new(), steps: 0 };
+        for (index, event) in events.enumerate() {
+            let Some(rule) = catalogue.rule(&event.event_type) else {
+                let detail = format!(
+                    "is not in the tenant's catalogue: add it with PUT /v1/event-types/{}, or use one that is",
+                    event.event_type
+                );
+                sorted.faults.push(Fault::new(format!("{}/type", place(index)), "unknown_event_type", detail));
+                continue;
+            };
+            let earliest = [sorted.verdict.deprecated_at, rule.deprecated_at].into_iter().flatten().min();
+            sorted.verdict.deprecated_at = earliest;
+            let Some(schema) = rule.schema() else { continue };
+            sorted.steps = sorted.steps.saturating_add(schema.weight().saturating_mul(values(&event.data)));
+            if sorted.steps > MAX_STEPS {
+                let detail = "has too many values to be checked against the schema of its type in one request: send less at once, or simplify the schema";
+                sorted.faults.push(Fault::new(format!("{}/data", place(index)), "too_complex", detail));
+                break;
+            }
+            sorted.to_check.push((index, Arc::clone(event), schema));
+        }
+        sorted
+    }
+}

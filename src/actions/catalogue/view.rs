@@ -1,0 +1,241 @@
+//! The catalogues as this process knows them.
+//!
+//! One look a second at most asks the database which catalogues changed, however many tenants there are: so a tenant without one
+//! costs a look into a map, and nothing is asked for it. What changed is read again when it is next needed, and a schema is compiled
+//! when it first checks something; one whose text stayed the same is kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
+use tracing::{error, warn};
+
+use crate::domain::ids::TenantId;
+use crate::domain::schema::Schema;
+use crate::store::event_types::TypeRule;
+use crate::store::outbox::dispatchers::Snapshot;
+use crate::store::{Store, StoreError};
+
+/// A view is good for this long.
+pub const VALIDITY: Duration = Duration::from_secs(1);
+/// One that is older than this is renewed while it is still used.
+const RENEWAL: Duration = Duration::from_millis(500);
+/// Catalogues kept; beyond that all are read again, which is rare.
+const MOST: usize = 1_000;
+
+/// A tenant's event types.
+#[derive(Debug, Default)]
+pub struct Catalogue(HashMap<String, Arc<Rule>>);
+
+/// What is asked of events of a type.
+#[derive(Debug)]
+pub struct Rule {
+    /// Since when the type is on its way out.
+    pub deprecated_at: Option<DateTime<Utc>>,
+    text: Option<String>,
+    schema: OnceLock<Option<Arc<Schema>>>,
+}
+
+impl Catalogue {
+    /// What is asked of a type; `None` where the catalogue does not have it.
+    #[must_use]
+    pub fn rule(&self, event_type: &str) -> Option<&Arc<Rule>> {
+        self.0.get(event_type)
+    }
+}
+
+impl Rule {
+    /// The schema, where the type has one.
+    #[must_use]
+    pub fn schema(&self) -> Option<Arc<Schema>> {
+        let compile = || {
+            let compiled = Schema::compile(self.text.as_deref()?);
+            // It was compiled before it was stored, perhaps by another version of this program.
+            compiled.inspect_err(|misfit| error!(?misfit, "a stored schema cannot be used and is left out")).ok()
+        };
+        self.schema.get_or_init(|| compile().map(Arc::new)).clone()
+    }
+}
+
+/// The catalogues of all tenants. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Catalogues(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    known: RwLock<Known>,
+    /// Whoever changes what is known holds this, so a later look is never overwritten by an earlier one.
+    looking: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Tenants that have a catalogue.
+    tenants: HashMap<TenantId, Entry>,
+    seen: Option<Snapshot>,
+    seen_at: Option<Instant>,
+    /// When a look last failed.
+    failed_at: Option<Instant>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Entry {
+    /// As last read.
+    catalogue: Arc<Catalogue>,
+    /// It has not changed since.
+    is_current: bool,
+}
+
+impl Known {
+    fn age(&self) -> Option<Duration> {
+        self.seen_at.map(|at| at.elapsed())
+    }
+}
+
+impl Catalogues {
+    /// A view of what is in this database; it looks when it is first asked.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Shared { store, known: RwLock::default(), looking: Mutex::default() }))
+    }
+
+    /// A tenant's catalogue; `None` where it has none, and takes every type.
+    pub async fn of(&self, tenant_id: TenantId) -> Result<Option<Arc<Catalogue>>, StoreError> {
+        let (age, entry) = self.recall(tenant_id);
+        let entry = match age {
+            Some(age) if age < RENEWAL => entry,
+            Some(age) if age < VALIDITY => {
+                self.renew_beside();
+                entry
+            }
+            _ => {
+                self.catch_up().await?;
+                self.recall(tenant_id).1
+            }
+        };
+        match entry {
+            None => Ok(None),
+            Some(entry) if entry.is_current => Ok(Some(entry.catalogue)),
+            Some(_) => self.read(tenant_id).await,
+        }
+    }
+
+    /// Takes over what was changed until now; after it, a change that was committed before is in force here.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _looking = self.0.looking.lock().await;
+        self.look().await
+    }
+
+    /// Looks, unless somebody just did. Where the database cannot be asked, what is known is used until it can: storing the event, which
+    /// asks the same database, is what fails then. One request waits for that, not each in turn.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let _looking = self.0.looking.lock().await;
+        let (is_known, is_settled) = {
+            let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+            let is_recent = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < RENEWAL);
+            let is_known = known.seen_at.is_some();
+            (is_known, is_recent(known.seen_at) || (is_known && is_recent(known.failed_at)))
+        };
+        if is_settled {
+            return Ok(());
+        }
+        match self.look().await {
+            Err(error) if is_known => {
+                warn!(error = &error as &dyn std::error::Error, "changes of event types are not seen for now");
+                self.0.known.write().unwrap_or_else(PoisonError::into_inner).failed_at = Some(Instant::now());
+                Ok(())
+            }
+            looked => looked,
+        }
+    }
+
+    fn recall(&self, tenant_id: TenantId) -> (Option<Duration>, Option<Entry>) {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        (known.age(), known.tenants.get(&tenant_id).cloned())
+    }
+
+    /// Looks while others go on with the view there is; one look at a time.
+    fn renew_beside(&self) {
+        if self.0.looking.try_lock().is_err() {
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let Ok(_looking) = this.0.looking.try_lock() else { return };
+            if let Err(error) = this.look().await {
+                warn!(error = &error as &dyn std::error::Error, "changes of event types are not seen for now");
+            }
+        });
+    }
+
+    /// With `looking` held.
+    async fn look(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let seen = self.0.known.read().unwrap_or_else(PoisonError::into_inner).seen.clone();
+        let news = self.0.store.catalogue_news(seen.as_ref()).await?;
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        for (tenant_id, is_there) in news.changed {
+            if is_there {
+                known.tenants.entry(tenant_id).or_default().is_current = false;
+            } else {
+                known.tenants.remove(&tenant_id);
+            }
+        }
+        known.seen = Some(news.snapshot);
+        known.seen_at = Some(began);
+        Ok(())
+    }
+
+    /// Reads a catalogue that changed, unless somebody just did.
+    async fn read(&self, tenant_id: TenantId) -> Result<Option<Arc<Catalogue>>, StoreError> {
+        let _looking = self.0.looking.lock().await;
+        let Some(entry) = self.recall(tenant_id).1 else { return Ok(None) };
+        if entry.is_current {
+            return Ok(Some(entry.catalogue));
+        }
+        let rules = self.0.store.type_rules(tenant_id).await?;
+        if rules.is_empty() {
+            // Its last type was taken out since the last look; the next one will say so.
+            return Ok(None);
+        }
+        let catalogue = Arc::new(renewed(&entry.catalogue, rules));
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.tenants.values().filter(|entry| entry.is_current).count() >= MOST {
+            known.tenants.values_mut().for_each(|entry| *entry = Entry::default());
+        }
+        known.tenants.insert(tenant_id, Entry { catalogue: Arc::clone(&catalogue), is_current: true });
+        Ok(Some(catalogue))
+    }
+}
+
+/// A catalogue from what was read, with the compiled schemas of the one before as far as they are the same.
+fn renewed(before: &Catalogue, rules: Vec<TypeRule>) -> Catalogue {
+    let rule = |TypeRule { name, schema, deprecated_at }: TypeRule| {
+        let same = before.rule(&name).filter(|rule| rule.text == schema).map(|rule| rule.schema.clone());
+        (name, Arc::new(Rule { deprecated_at, text: schema, schema: same.unwrap_or_default() }))
+    };
+    Catalogue(rules.into_iter().map(rule).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_compiled_again_only_where_it_changed() {
+        let rule = |name: &str, schema: &str| TypeRule {
+            name: name.to_owned(),
+            schema: Some(schema.to_owned()),
+            deprecated_at: None,
+        };
+        let first = renewed(&Catalogue::default(), vec![rule("a", r#"{"type":"null"}"#), rule("b", "{}")]);
+        let compiled = |catalogue: &Catalogue, name| catalogue.rule(name).expect(name).schema().expect("a schema");
+        let (a, b) = (compiled(&first, "a"), compiled(&first, "b"));
+        let second = renewed(&first, vec![rule("a", r#"{"type":"null"}"#), rule("b", r#"{"type":"null"}"#)]);
+        assert!(Arc::ptr_eq(&a, &compiled(&second, "a")) && !Arc::ptr_eq(&b, &compiled(&second, "b")));
+        assert_eq!(compiled(&second, "b").check(b"1").len(), 1);
+    }
+}
