@@ -28,6 +28,7 @@ mod metrics;
 mod namespace;
 mod odd_events;
 mod openapi;
+mod operational;
 mod overlap;
 mod pause;
 mod previous;

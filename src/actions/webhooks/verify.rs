@@ -39,7 +39,7 @@ pub async fn verify(context: &Context, tenant_id: TenantId, id: WebhookId) -> Re
     webhook.updated_at = context.clock.now();
     webhook.verify(webhook.updated_at);
     // What was verified is this revision's URL, and no other's.
-    if !context.store.save_webhook(&webhook).await? {
+    if !context.store.save_verified_webhook(&webhook).await? {
         let detail = "the webhook was changed while its challenge was under way: verify it again";
         return Err(ActionError::conflict("changed_meanwhile", detail));
     }

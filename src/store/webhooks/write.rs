@@ -76,6 +76,25 @@ impl Store {
         save(&self.pool, webhook).await
     }
 
+    /// As [`Store::save_webhook`], and reports `webhook.verified`.
+    pub async fn save_verified_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !save(&mut *transaction, webhook).await? {
+            return Ok(false);
+        }
+        let Webhook { tenant_id, id, updated_at, .. } = webhook;
+        sqlx::query!(
+            r#"SELECT tidings.report_verified($1, $2, $3) AS "reported!: ()""#,
+            *tenant_id as TenantId,
+            *id as WebhookId,
+            updated_at,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     /// As [`Store::save_webhook`], and cancels its pending deliveries that nobody has a lease on; says how many.
     pub async fn save_webhook_without_backlog(&self, webhook: &Webhook) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
