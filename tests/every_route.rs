@@ -94,6 +94,7 @@ async fn webhooks(walk: &Walk<'_>) {
     walk.call("PATCH", &path, Some(json!({"description": "for the books"}))).await.expect(200);
     walk.post(&format!("{path}/rotate"), json!({}), 200).await;
     walk.post(&format!("{path}/test"), json!({}), 200).await;
+    walk.get(&format!("{path}/health")).await;
     walk.post(&format!("{path}/deactivate"), json!({}), 200).await;
     walk.post(&format!("{path}/activate?skip_backlog=true"), json!({}), 200).await;
     walk.call("DELETE", &path, None).await.expect(204);

@@ -19,6 +19,7 @@ mod fairness;
 mod forbidden_addresses;
 mod golden_vectors;
 mod handover;
+mod health;
 mod hostile_receivers;
 mod key_rates;
 mod layers;

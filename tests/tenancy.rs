@@ -35,6 +35,7 @@ const ROUTES: &str = "
     manager  POST   /v1/webhooks/{id}/activate
     manager  POST   /v1/webhooks/{id}/deactivate
     manager  POST   /v1/webhooks/{id}/test
+    viewer   GET    /v1/webhooks/{id}/health
     producer POST   /v1/events
     viewer   GET    /v1/events
     producer POST   /v1/events/batch

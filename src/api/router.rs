@@ -47,6 +47,7 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::activate))
         .routes(routes!(webhooks::deactivate))
         .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::health))
         // /v1/events
         .routes(routes!(events::report).layer(event))
         .routes(routes!(events::list))

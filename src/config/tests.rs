@@ -115,6 +115,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
         "[dispatch]\nlease_seconds = '30'",
         "[dispatch]\nlease_seconds = 1",
         "[dispatch]\nmax_in_flight = -1",
+        "[dispatch]\ndisable_after_seconds = 600",
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'loud'",
     ];

@@ -16,11 +16,22 @@ pub struct Config {
     pub poll_milliseconds: u32,
     /// Seconds that requests under way get to end at shutdown.
     pub grace_seconds: u32,
+    /// Seconds of nothing but failures after which `webhook.failing` is reported, 60 to 604,800.
+    pub failing_after_seconds: u32,
+    /// Seconds of nothing but failures after which a webhook is disabled, up to 7,776,000; 0 for never.
+    pub disable_after_seconds: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { lease_seconds: 30, max_in_flight: 1_024, poll_milliseconds: 100, grace_seconds: 35 }
+        Self {
+            lease_seconds: 30,
+            max_in_flight: 1_024,
+            poll_milliseconds: 100,
+            grace_seconds: 35,
+            failing_after_seconds: 3_600,
+            disable_after_seconds: 432_000,
+        }
     }
 }
 
@@ -32,6 +43,8 @@ impl Config {
             ("max_in_flight", self.max_in_flight, 1..=65_535),
             ("poll_milliseconds", self.poll_milliseconds, 10..=900),
             ("grace_seconds", self.grace_seconds, 0..=3_600),
+            ("failing_after_seconds", self.failing_after_seconds, 60..=604_800),
+            ("disable_after_seconds", self.disable_after_seconds, 0..=7_776_000),
         ];
         for (key, value, allowed) in checks {
             if !allowed.contains(&value) {
@@ -42,6 +55,12 @@ impl Config {
                 ));
             }
         }
+        if (1..self.failing_after_seconds).contains(&self.disable_after_seconds) {
+            return Err(format!(
+                "dispatch.disable_after_seconds is {}; it must be 0, for never, or at least failing_after_seconds, which is {}",
+                self.disable_after_seconds, self.failing_after_seconds
+            ));
+        }
         Ok(())
     }
 
@@ -51,6 +70,18 @@ impl Config {
 
     pub(super) const fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_milliseconds as u64)
+    }
+
+    pub(super) const fn failing_after(&self) -> Duration {
+        Duration::from_secs(self.failing_after_seconds as u64)
+    }
+
+    /// `None` for never.
+    pub(super) const fn disable_after(&self) -> Option<Duration> {
+        match self.disable_after_seconds {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds as u64)),
+        }
     }
 
     pub(super) const fn grace(&self) -> Duration {

@@ -16,6 +16,7 @@ use super::directory::Directory;
 use super::lanes::{Lanes, Pace};
 use super::lease::Lease;
 use super::settler::Settler;
+use super::vitals::Vitals;
 use crate::actions::Context;
 use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
@@ -34,6 +35,7 @@ pub struct Dispatcher {
     pub(super) directory: Directory,
     pub(super) settler: Settler,
     pub(super) chores: Chores,
+    pub(super) vitals: Arc<Vitals>,
     lanes: Mutex<Lanes>,
     /// Claimed deliveries that cannot be sent now, to be released by the next tick.
     returned: Mutex<Vec<Claimed>>,
@@ -52,12 +54,14 @@ impl Dispatcher {
     pub async fn start(context: Context, config: Config) -> Result<Arc<Self>, StoreError> {
         let tasks = TaskTracker::new();
         let lease = Arc::new(Lease::obtain(&context, config.lease()).await?);
-        let settler = Settler::start(&context, &lease, &tasks);
+        let vitals = Arc::<Vitals>::default();
+        let settler = Settler::start(&context, &lease, &vitals, &tasks);
         Ok(Arc::new(Self {
             lease,
             directory: Directory::new(context.clone()),
             settler,
             chores: Chores::default(),
+            vitals,
             lanes: Mutex::new(Lanes::new(usize::try_from(config.max_in_flight).unwrap_or(usize::MAX))),
             returned: Mutex::default(),
             resting: Mutex::default(),
@@ -113,6 +117,7 @@ impl Dispatcher {
         self.release_returned().await?;
         self.chores.tick(&self.context).await?;
         self.claim_due().await?;
+        self.vitals.tick(&self.context, &self.config).await;
         self.changed.notify_waiters();
         Ok(())
     }

@@ -8,7 +8,7 @@
 //! ```
 //! [`Dispatcher::tick`] is one look at the database: it renews the lease, takes over changed webhooks, gives back what cannot be
 //! sent and claims what is due. `run` is a loop around it. Between ticks, workers take claimed deliveries out of the lanes
-//! one after another, and each makes a delivery's whole [`journey`].
+//! one after another, and each makes a delivery's whole [`journey`]. What results say of webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
 //! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
@@ -30,6 +30,7 @@ mod lease;
 mod quiet;
 mod settler;
 mod shutdown;
+mod vitals;
 
 pub use config::Config;
 pub use dispatcher::Dispatcher;

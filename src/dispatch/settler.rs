@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::lease::Lease;
+use super::vitals::Vitals;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
@@ -43,13 +44,14 @@ struct Open {
 
 impl Settler {
     /// Starts recording on `tasks`; ends when every clone is gone and all is recorded.
-    pub(super) fn start(context: &Context, lease: &Arc<Lease>, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(context: &Context, lease: &Arc<Lease>, vitals: &Arc<Vitals>, tasks: &TaskTracker) -> Self {
         let (queue, results) = mpsc::channel(QUEUE);
         let results = Arc::new(Mutex::new(results));
         let open = Arc::new(Open::default());
         for _ in 0..WORKERS {
             let Context { store, clock, telemetry, .. } = context.clone();
-            let desk = Desk { store, clock, lease: Arc::clone(lease), meters: telemetry.meters };
+            let (lease, vitals) = (Arc::clone(lease), Arc::clone(vitals));
+            let desk = Desk { store, clock, lease, vitals, meters: telemetry.meters };
             tasks.spawn(record(desk, Arc::clone(&results), Arc::clone(&open)));
         }
         Self { queue, open }
@@ -88,6 +90,7 @@ struct Desk {
     store: Store,
     clock: Clock,
     lease: Arc<Lease>,
+    vitals: Arc<Vitals>,
     meters: Meters,
 }
 
@@ -111,7 +114,10 @@ impl Desk {
         loop {
             let begun = Instant::now();
             let failure = match self.store.settle(&batch, self.clock.now()).await {
-                Ok(settled) => return self.report(&batch, &settled, begun),
+                Ok(settled) => {
+                    self.vitals.note(&batch, &settled);
+                    return self.report(&batch, &settled, begun);
+                }
                 Err(failure) => failure,
             };
             if failure.is_passing() {

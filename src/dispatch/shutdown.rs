@@ -21,6 +21,9 @@ impl Dispatcher {
         if tokio::time::timeout(self.config.grace(), self.end_work()).await.is_err() {
             warn!(requests = self.lanes().in_flight(), "the grace time is over; what is under way will be sent again");
         }
+        if let Err(error) = self.vitals.end(&self.context.store).await {
+            warn!(error = &error as &dyn std::error::Error, "the last seconds of the webhooks' health are lost");
+        }
         match self.lease.surrender(&self.context.store).await {
             Ok(()) => info!("every lease is given back"),
             Err(error) => {

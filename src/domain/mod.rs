@@ -14,6 +14,7 @@ pub mod clock;
 pub mod delivery;
 pub mod event;
 pub mod event_type;
+pub mod health;
 pub mod ids;
 pub mod lease;
 pub mod outcome;

@@ -12,6 +12,7 @@ pub mod dialects;
 mod error;
 pub mod event_types;
 mod gauges;
+pub mod health;
 pub mod history;
 pub mod housekeeping;
 mod ids;
