@@ -10,8 +10,8 @@
 
 pub mod dialects;
 mod error;
-mod gauges;
 pub mod event_types;
+mod gauges;
 pub mod health;
 pub mod history;
 pub mod housekeeping;
