@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::entrance::{entrance, panicked};
 use super::routes::{
-    api_keys, attempts, dead_letters, deliveries, dialects, docs, event_types, events, health, replays, scrape, tenants,
-    webhooks,
+    api_keys, attempts, dead_letters, deliveries, dialects, docs, event_types, events, health, replays, scrape,
+    tenants, webhooks,
 };
 use crate::actions::Context;
 
