@@ -40,7 +40,7 @@
 //! |---|---|---|
 //! | 0 | [`domain`] | nouns and decisions, without I/O |
 //! | 1 | [`dialect`], [`telemetry`] | wire languages; what operators see |
-//! | 2 | [`store`], [`net`], [`embedded`] | Postgres; the way out and its guard; a private Postgres |
+//! | 2 | [`store`], [`net`], [`client`], [`embedded`] | Postgres; the way out and its guard; the REST API seen from outside; a private Postgres |
 //! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
 //! | 5 | [`config`], [`app`], [`shutdown`] | the parts put together |
@@ -51,6 +51,7 @@ pub mod domain;
 pub mod dialect;
 pub mod telemetry;
 
+pub mod client;
 pub mod embedded;
 pub mod net;
 pub mod store;
