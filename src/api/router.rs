@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 use super::Api;
 use super::entrance::{entrance, panicked};
 use super::routes::{
-    api_keys, dead_letters, deliveries, dialects, docs, event_types, events, health, scrape, tenants, webhooks,
+    api_keys, attempts, dead_letters, deliveries, dialects, docs, event_types, events, health, scrape, tenants,
+    webhooks,
 };
 use crate::actions::Context;
 
@@ -61,6 +62,7 @@ pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
         .routes(routes!(deliveries::show))
         .routes(routes!(deliveries::attempts))
         .routes(routes!(deliveries::resend))
+        .routes(routes!(attempts::list))
         // /v1/dead-letters
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::show, dead_letters::delete))

@@ -15,6 +15,8 @@ const WATCH: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_mins(1);
 /// How often partitions are made ahead and old idempotency keys are dropped.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// How often attempts that are new are described for the feed. One that is not yet is found as well, at some cost.
+const DESCRIBE: Duration = Duration::from_secs(10);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,7 @@ pub(super) struct Chores {
     watched: Mutex<Option<Duration>>,
     swept: Mutex<Option<Duration>>,
     kept_house: Mutex<Option<Duration>>,
+    described: Mutex<Option<Duration>>,
 }
 
 impl Chores {
@@ -41,6 +44,11 @@ impl Chores {
         }
         if sweep {
             store.cancel_orphans(clock.now()).await?;
+        }
+        if is_due(&self.described, DESCRIBE, running_for)
+            && let Err(error) = store.describe_attempts().await
+        {
+            warn!(error = &error as &dyn std::error::Error, "new attempts are described later");
         }
         if is_due(&self.kept_house, HOUSEKEEPING, running_for) {
             keep_house(store, clock).await;

@@ -24,6 +24,16 @@ pub(in crate::api) struct SpanFilters {
 
 /// `filter[from]` (this time or later) and `filter[to]` (before this time): when the event was accepted.
 pub(super) fn span(reader: &mut Reader<'_>) -> Result<Span, Problem> {
+    let (from, to) = times(reader)?;
+    let span = from.map_or(Span::default(), |from| Span::default().from(from));
+    Ok(to.map_or(span, |to| span.to(to)))
+}
+
+/// A time that may be left out.
+type Time = Option<DateTime<Utc>>;
+
+/// The two as they are given.
+pub(super) fn times(reader: &mut Reader<'_>) -> Result<(Time, Time), Problem> {
     let from = time(reader, "filter[from]")?;
     let to = time(reader, "filter[to]")?;
     if let (Some(from), Some(to)) = (from, to)
@@ -31,8 +41,7 @@ pub(super) fn span(reader: &mut Reader<'_>) -> Result<Span, Problem> {
     {
         return Err(wrong("filter[from]", "from_after_to", "must not be later than `filter[to]`"));
     }
-    let span = from.map_or(Span::default(), |from| Span::default().from(from));
-    Ok(to.map_or(span, |to| span.to(to)))
+    Ok((from, to))
 }
 
 /// `filter[webhook_id]`.

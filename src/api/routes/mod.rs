@@ -1,6 +1,7 @@
 //! The handlers, a noun a file. Each takes who asks first, then the path and the query, then the body.
 
 pub(super) mod api_keys;
+pub(super) mod attempts;
 pub(super) mod dead_letters;
 pub(super) mod deliveries;
 pub(super) mod dialects;

@@ -12,6 +12,7 @@ pub mod audience;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod events;
+pub mod feed;
 pub mod resend;
 mod span;
 
