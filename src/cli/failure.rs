@@ -2,8 +2,13 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io;
+use std::process::ExitCode;
 
+use super::operator::SomeFailed;
 use super::paint::Paint;
+use super::show::is_closed;
+use crate::client::ClientError;
 
 /// Why a command ended early. Any error becomes one; its text is the sentence.
 #[derive(Debug)]
@@ -31,6 +36,38 @@ impl Failure {
             cause = error.source();
         }
         text
+    }
+
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_closed() {
+            return ExitCode::SUCCESS;
+        }
+        let (mut layer, mut code) = (Some(&*self.0 as &dyn Error), 1);
+        while let Some(error) = layer {
+            let some = error.downcast_ref::<SomeFailed>().map(|some| &some.last);
+            code = error.downcast_ref::<ClientError>().or(some).map_or(code, code_of);
+            layer = error.source();
+        }
+        code.into()
+    }
+
+    /// Whether it is only that nobody reads any more what is printed (`| head`).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.downcast_ref::<io::Error>().is_some_and(is_closed)
+    }
+}
+
+fn code_of(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Lost { .. } => 5,
+        error => match error.status() {
+            Some(404) => 3,
+            Some(401 | 403) => 4,
+            _ => 1,
+        },
     }
 }
 

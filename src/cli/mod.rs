@@ -5,13 +5,17 @@
 //! | 0 | done, or ended by a signal in good order |
 //! | 1 | it did not work; standard error has a sentence that says what to do |
 //! | 2 | the command line itself is wrong |
+//! | 3 | what was asked for is not there |
+//! | 4 | the key is missing, not valid, or may not do this |
+//! | 5 | the API could not be reached |
 //! | 130 | ended at once, by a second signal |
 //!
 //! **Invariants**
 //! - What a command is for goes to standard output; logs and errors go to standard error.
 //! - Nobody is shown a `Debug` text, a panic or a backtrace.
 //!
-//! **To add** a command: a variant of [`Command`] with a sentence and an example, and a file here.
+//! **To add** a command: a variant of [`Command`] with a sentence and an example, and a file here. One that calls the REST API
+//! goes to [`operator`].
 
 /// `println!` to a reader who may be gone already (`| head`), which is no reason to panic.
 macro_rules! say {
@@ -23,6 +27,7 @@ macro_rules! say {
 
 mod bench;
 mod check_config;
+mod completions;
 mod dev;
 mod failure;
 mod healthcheck;
@@ -30,9 +35,12 @@ mod layout;
 mod lifeline;
 mod listen;
 mod openapi;
+mod operator;
 pub mod paint;
+mod reach;
 pub mod receiver;
 mod serve;
+mod show;
 #[cfg(test)]
 mod tests;
 
@@ -40,12 +48,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::runtime;
 
 use crate::config::Loaded;
 use crate::{shutdown, telemetry::log};
 pub use failure::Failure;
+use operator::{Noun, dead_letters, deliveries, dialects, event_types, events, keys, replays, tail, tenants, webhooks};
 use paint::Paint;
 
 /// Tidings delivers webhooks: it accepts events, signs them, sends them to every webhook that wants them, tries again
@@ -55,44 +64,106 @@ use paint::Paint;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Where a process's settings come from.
+#[derive(Debug, Args)]
+struct Settings {
     /// A TOML file with settings that differ from the built-in ones
-    #[arg(long, global = true, value_name = "FILE", display_order = 900)]
+    #[arg(long, value_name = "FILE", display_order = 900)]
     config: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  tidings dev                                      try it out, with nothing set up
-  tidings listen --secret whsec_…                  see what a webhook sends
-  TIDINGS__LOG__LEVEL=debug tidings serve          any setting as a variable
-  tidings check-config --config tidings.toml       what is in force, and why";
+  tidings dev                               try it out, with nothing set up
+  tidings listen --secret whsec_…           see what a webhook sends
+  tidings events send invoice.paid '{}'     report an event
+  tidings webhooks list                     what is registered at TIDINGS_URL
+  TIDINGS__LOG__LEVEL=debug tidings serve   any setting as a variable
+  tidings check-config --config my.toml     what is in force, and why";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Try Tidings out: a Postgres of its own, the API, the dispatcher, a receiver and a sample event
     #[command(after_help = dev::EXAMPLES)]
-    Dev,
+    Dev(Settings),
     /// Run the service: the REST API, the dispatcher, or both
     #[command(after_help = serve::EXAMPLES)]
-    Serve(serve::Options),
+    Serve {
+        #[command(flatten)]
+        options: serve::Options,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Bring the database's schema to this version, then exit
-    Migrate,
+    Migrate(Settings),
     /// Receive webhooks here: verify, print and answer them
     #[command(after_help = listen::EXAMPLES)]
-    Listen(listen::Options),
+    Listen {
+        #[command(flatten)]
+        options: listen::Options,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Measure what a deployment can take, and what a delivery costs
     #[command(after_help = bench::EXAMPLES)]
-    Bench(Box<bench::Options>),
+    Bench {
+        #[command(flatten)]
+        options: Box<bench::Options>,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// The receivers of a bench, which starts them
     #[command(hide = true)]
-    BenchReceiver(bench::receive::Options),
+    BenchReceiver {
+        #[command(flatten)]
+        options: bench::receive::Options,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Say whether the configuration is good, and where each value comes from
-    CheckConfig,
+    CheckConfig(Settings),
     /// Print the description of the API (OpenAPI 3.1, JSON)
-    Openapi,
+    Openapi(Settings),
+    /// Webhooks: where events go
+    #[command(after_help = operator::help(webhooks::EXAMPLES))]
+    Webhooks(Noun<webhooks::Webhooks>),
+    /// Events: what happened
+    #[command(after_help = operator::help(events::EXAMPLES))]
+    Events(Noun<events::Events>),
+    /// Event types: the catalogue of what events may be
+    #[command(after_help = operator::help(event_types::EXAMPLES))]
+    EventTypes(Noun<event_types::EventTypes>),
+    /// Deliveries: events owed to webhooks, and their attempts
+    #[command(after_help = operator::help(deliveries::EXAMPLES))]
+    Deliveries(Noun<deliveries::Deliveries>),
+    /// Dead letters: deliveries given up
+    #[command(after_help = operator::help(dead_letters::EXAMPLES))]
+    DeadLetters(Noun<dead_letters::DeadLetters>),
+    /// Replays: jobs that resend many deliveries, at a pace
+    #[command(after_help = operator::help(replays::EXAMPLES))]
+    Replays(Noun<replays::Replays>),
+    /// Attempts as they happen
+    #[command(after_help = operator::help(tail::EXAMPLES))]
+    Tail(Box<tail::Tail>),
+    /// Dialects: the languages that receivers speak
+    #[command(after_help = operator::help(dialects::EXAMPLES))]
+    Dialects(Noun<dialects::Dialects>),
+    /// Tenants, with a platform key
+    #[command(after_help = operator::help(tenants::EXAMPLES))]
+    Tenants(Noun<tenants::Tenants>),
+    /// API keys, with a platform key
+    #[command(after_help = operator::help(keys::EXAMPLES))]
+    Keys(Noun<keys::Keys>),
+    /// Print a script that completes these commands in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Options),
     /// Exit with 0 if the API on this host answers (for HEALTHCHECK in a container)
     #[command(hide = true)]
-    Healthcheck,
+    Healthcheck(Settings),
 }
 
 /// Runs the command that the process was started with.
@@ -101,37 +172,79 @@ pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            drop(writeln!(std::io::stderr(), "{}", failure.text(Paint::for_stderr())));
-            ExitCode::FAILURE
+            if !failure.is_closed() {
+                drop(writeln!(std::io::stderr(), "{}", failure.text(Paint::for_stderr())));
+            }
+            failure.exit_code()
         }
     }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let loaded = Loaded::load(cli.config.as_deref(), std::env::vars_os())?;
-    match &cli.command {
-        Command::CheckConfig => return check_config::run(&loaded),
-        Command::Openapi => return openapi::run(&loaded.config),
-        Command::Healthcheck => return healthcheck::run(loaded.config.server.listen),
+    match cli.command {
+        Command::Webhooks(noun) => operate(noun),
+        Command::Events(noun) => operate(noun),
+        Command::EventTypes(noun) => operate(noun),
+        Command::Replays(noun) => operate(noun),
+        Command::Tail(tail) => runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(async { tail.run(shutdown::on_signals()?).await }),
+        Command::Completions(options) => completions::run(&options),
+        Command::Deliveries(noun) => operate(noun),
+        Command::DeadLetters(noun) => operate(noun),
+        Command::Dialects(noun) => operate(noun),
+        Command::Tenants(noun) => operate(noun),
+        Command::Keys(noun) => operate(noun),
+        process => run_here(process, &cli.settings),
+    }
+}
+
+/// What calls another process needs little of its own.
+fn operate<C: operator::Command>(noun: Noun<C>) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(noun.run())
+}
+
+/// What this process does by its own configuration.
+fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
+    let own = match &command {
+        Command::Dev(own)
+        | Command::Migrate(own)
+        | Command::CheckConfig(own)
+        | Command::Openapi(own)
+        | Command::Healthcheck(own)
+        | Command::Serve { settings: own, .. }
+        | Command::Bench { settings: own, .. }
+        | Command::BenchReceiver { settings: own, .. }
+        | Command::Listen { settings: own, .. } => own,
+        _ => settings,
+    };
+    let file = own.config.clone().or_else(|| settings.config.clone());
+    let loaded = Loaded::load(file.as_deref(), std::env::vars_os())?;
+    match &command {
+        Command::CheckConfig(_) => return check_config::run(&loaded),
+        Command::Openapi(_) => return openapi::run(&loaded.config),
+        Command::Healthcheck(_) => return healthcheck::run(loaded.config.server.listen),
         _ => {}
     }
-    let config = match &cli.command {
-        Command::Dev => dev::settle(loaded),
-        Command::Bench(_) => bench::settle(loaded),
+    let config = match &command {
+        Command::Dev(_) => dev::settle(loaded),
+        Command::Bench { .. } => bench::settle(loaded),
         _ => loaded.config,
     };
     log::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let shutdown = shutdown::on_signals()?;
-        match cli.command {
-            Command::Dev => dev::run(config, shutdown).await,
-            Command::Serve(options) => serve::run(options, config, shutdown).await,
-            Command::Migrate => serve::migrate(&config).await,
-            Command::Listen(options) => listen::run(options, &config, shutdown).await,
-            Command::Bench(options) => bench::run(*options, &config, cli.config, shutdown).await,
-            Command::BenchReceiver(options) => bench::receive::run(options, shutdown).await,
-            Command::CheckConfig | Command::Openapi | Command::Healthcheck => Ok(()),
+        match command {
+            Command::Dev(_) => dev::run(config, shutdown).await,
+            Command::Serve { options, .. } => serve::run(options, config, shutdown).await,
+            Command::Migrate(_) => serve::migrate(&config).await,
+            Command::Listen { options, .. } => listen::run(options, &config, shutdown).await,
+            Command::Bench { options, .. } => bench::run(*options, &config, file, shutdown).await,
+            Command::BenchReceiver { options, .. } => bench::receive::run(options, shutdown).await,
+            _ => Ok(()),
         }
     });
     // What hangs on purpose does not hold up the end.

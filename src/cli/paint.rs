@@ -4,6 +4,8 @@ use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
 
+use super::show::cell::{Cell, Tone};
+
 /// Paints text, or leaves it as it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
@@ -54,6 +56,23 @@ impl Paint {
     #[must_use]
     pub fn red(self, text: impl fmt::Display) -> String {
         self.with("31", text)
+    }
+
+    /// For what waits, and for warnings.
+    #[must_use]
+    pub fn yellow(self, text: impl fmt::Display) -> String {
+        self.with("33", text)
+    }
+
+    /// As the cell's tone asks for.
+    pub(super) fn tone(self, cell: &Cell) -> String {
+        match cell.tone {
+            Tone::Plain => cell.text.clone(),
+            Tone::Good => self.green(&cell.text),
+            Tone::Bad => self.red(&cell.text),
+            Tone::Waiting => self.yellow(&cell.text),
+            Tone::Aside => self.dim(&cell.text),
+        }
     }
 
     fn with(self, code: &str, text: impl fmt::Display) -> String {

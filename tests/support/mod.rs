@@ -8,6 +8,7 @@ pub mod liar;
 pub mod load;
 pub mod process;
 pub mod receiver;
+pub mod shell;
 pub mod world;
 
 pub use receiver::{Receiver, Reply};

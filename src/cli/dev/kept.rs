@@ -40,6 +40,8 @@ pub(super) struct Kept {
 #[serde(default)]
 pub(super) struct Notes {
     pub(super) platform_key: String,
+    /// Where its API was last.
+    pub(super) api_url: String,
     pub(super) tenant_id: String,
     pub(super) api_key: String,
     pub(super) webhook_id: String,
@@ -117,6 +119,24 @@ impl Kept {
     }
 }
 
+/// What whoever calls a `tidings dev` needs to know of it.
+pub(in crate::cli) struct Known {
+    pub(in crate::cli) url: String,
+    pub(in crate::cli) api_key: Secret,
+    pub(in crate::cli) platform_key: Secret,
+}
+
+/// What the last run left in a folder, if one came as far as that.
+pub(in crate::cli) fn known(folder: &Path) -> Option<Known> {
+    let notes: Notes = toml::from_str(&read(&folder.join(NOTES)).ok()??).ok()?;
+    let is_whole = !notes.api_url.is_empty() && !notes.api_key.is_empty();
+    is_whole.then(|| Known {
+        url: notes.api_url,
+        api_key: notes.api_key.into(),
+        platform_key: notes.platform_key.into(),
+    })
+}
+
 /// Makes sure that nobody else runs here.
 fn lock(folder: &Path) -> Result<File, Failure> {
     let path = folder.join(LOCK);
@@ -156,6 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut first = Kept::open(folder.path()).expect("kept");
         first.keep(Notes { tenant_id: "ten_x".into(), ..first.notes().clone() }).expect("written");
+        assert!(known(folder.path()).is_none(), "not before there is a key");
 
         let refusal = Kept::open(folder.path()).expect_err("the first still runs").text(Paint::OFF);
         assert!(refusal.contains("another `tidings dev` runs"), "{refusal}");
@@ -163,8 +184,12 @@ mod tests {
         first.lend_keys(&mut left);
         drop(first);
 
-        let second = Kept::open(folder.path()).expect("kept");
+        let mut second = Kept::open(folder.path()).expect("kept");
         assert_eq!(second.notes().tenant_id, "ten_x");
+        second
+            .keep(Notes { api_url: "http://x".into(), api_key: "tk_x".into(), ..second.notes().clone() })
+            .expect("written");
+        assert_eq!(known(folder.path()).map(|known| known.url).as_deref(), Some("http://x"));
         let mut right = Config::default();
         second.lend_keys(&mut right);
         let key = |config: &Config| config.secrets.master_key.as_ref().map(|key| key.expose_secret().to_owned());

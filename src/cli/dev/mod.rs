@@ -33,7 +33,8 @@ use crate::dialect::{DEFAULT_DIALECT, Dialects};
 use crate::domain::clock::Clock;
 use crate::domain::ids::EventId;
 use furnish::{Furniture, furnish};
-use kept::Kept;
+pub(super) use kept::known;
+use kept::{Kept, Notes};
 use screen::Screen;
 use visitor::Visitor;
 
@@ -127,6 +128,8 @@ async fn show(
     let is_first = kept.notes().tenant_id.is_empty();
     let receiver = bind_receiver(kept.notes().receiver_port).await?;
     let home = furnish(&visitor, kept, receiver.address()).await?;
+    // Where operator commands in this folder find it.
+    kept.keep(Notes { api_url: format!("http://{}", screen.address), ..kept.notes().clone() })?;
     let mut receipts = receive(receiver, &home, clock)?;
     let sample = tokio::select! {
         sample = sample::send(&visitor, &home, &mut receipts) => sample?,

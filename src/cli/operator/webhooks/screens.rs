@@ -1,0 +1,149 @@
+//! How webhooks look.
+
+use serde_json::Value;
+
+use crate::cli::Failure;
+use crate::cli::layout::{harmless, indented};
+use crate::cli::show::card::Card;
+use crate::cli::show::cell::{Cell, Tone, duration};
+use crate::cli::show::table::{Column, Table};
+
+pub(super) fn table() -> Table {
+    Table::new(vec![
+        Column::text("ID", "id"),
+        Column::word("STATE", "state"),
+        Column::text("URL", "url").cut(18),
+        Column::text("EVENTS", "events").cut(9),
+        Column::text("DIALECT", "dialect").spare(2),
+        Column::time("CREATED", "created_at").spare(1),
+    ])
+}
+
+pub(super) fn card(webhook: &Value) -> Card {
+    lines(Card::default(), webhook)
+}
+
+/// With what is shown this once.
+pub(super) fn with_secrets(webhook: &Value) -> Card {
+    let told = "Keep what stands below: it is shown only this once.";
+    let card = Card::titled(told, Tone::Waiting)
+        .line("signing secret", Cell::of(&webhook["signing_secret"]))
+        .some("token", Cell::of(&webhook["token"]));
+    lines(card, webhook)
+}
+
+fn lines(card: Card, webhook: &Value) -> Card {
+    let seconds = |member: &str| match webhook[member].as_u64() {
+        Some(seconds) => Cell::plain(format!("{seconds} s")),
+        None => Cell::plain(""),
+    };
+    card.line("id", Cell::of(&webhook["id"]))
+        .line("state", Cell::word(&webhook["state"]))
+        .some("disabled because", Cell::of(&webhook["disabled_reason"]))
+        .some("skipped", Cell::of(&webhook["skipped_deliveries"]))
+        .line("url", Cell::of(&webhook["url"]))
+        .line("events", Cell::of(&webhook["events"]))
+        .line("dialect", Cell::of(&webhook["dialect"]))
+        .some("description", Cell::of(&webhook["description"]))
+        .some("headers", pairs(&webhook["headers"], ": "))
+        .some("retry", Cell::of(&webhook["retry"]))
+        .some("timeout", seconds("timeout_seconds"))
+        .members(webhook, &[("rate limit", "rate_limit"), ("max in flight", "max_in_flight")])
+        .some("metadata", pairs(&webhook["metadata"], "="))
+        .line("created", Cell::time(&webhook["created_at"]))
+        .some("updated", Cell::time(&webhook["updated_at"]))
+        .some("verified", Cell::time(&webhook["verified_at"]))
+}
+
+fn pairs(members: &Value, between: &str) -> Cell {
+    let pairs = members.as_object().into_iter().flatten();
+    Cell::plain(
+        pairs
+            .map(|(name, value)| format!("{}{between}{}", harmless(name), Cell::of(value).text))
+            .collect::<Vec<_>>()
+            .join(", "),
+    )
+}
+
+/// What a test delivery sent, and what came back.
+pub(super) fn test(result: &Value) -> Card {
+    let took = duration(result["duration_ms"].as_f64().unwrap_or_default());
+    let (title, tone) = match (result["outcome"].as_str(), result["status"].as_u64()) {
+        (Some("success"), Some(status)) => (format!("The receiver answered {status} in {took}."), Tone::Good),
+        (_, Some(status)) => (format!("The receiver answered {status}, which is a failure, in {took}."), Tone::Bad),
+        (class, None) => (format!("No answer ({}) within {took}.", class.unwrap_or("unknown")), Tone::Bad),
+    };
+    let request = &result["request"];
+    let mut card = Card::titled(title, tone)
+        .line("event", Cell::of(&result["event_id"]))
+        .line("type", Cell::of(&result["event_type"]))
+        .text_below(
+            "Sent",
+            message(&format!("POST {}", Cell::of(&request["url"]).text), &request["headers"], &request["body"]),
+        );
+    if let Some(status) = result["status"].as_u64() {
+        let answer = message(&format!("status {status}"), &result["response_headers"], &result["response_body"]);
+        card = card.text_below("Answered", answer);
+    }
+    card
+}
+
+/// The failure that a test delivery's failure is.
+pub(super) fn test_failed(result: &Value) -> Failure {
+    let hint = match result["outcome"].as_str() {
+        Some("blocked_address") => "its address is one that Tidings does not send to; `egress.allow` lists exceptions",
+        Some("dns") => "its host's name does not resolve",
+        Some("connect") => "nothing listens at its address",
+        Some("tls") => "its certificate is not valid",
+        Some("timeout") => "it took too long",
+        _ => "it must answer with a status from 200 to 299",
+    };
+    Failure::told(format!("the test delivery failed: {hint}"))
+}
+
+/// First line, headers, body.
+pub(in crate::cli::operator) fn message(first: &str, headers: &Value, body: &Value) -> String {
+    let mut lines = vec![first.to_owned()];
+    match headers {
+        Value::Object(members) => {
+            lines.extend(members.iter().map(|(name, value)| format!("{}: {}", harmless(name), Cell::of(value).text)));
+        }
+        Value::Array(pairs) => {
+            lines.extend(
+                pairs.iter().map(|pair| format!("{}: {}", Cell::of(&pair["name"]).text, Cell::of(&pair["value"]).text)),
+            );
+        }
+        _ => {}
+    }
+    if let Some(body) = body.as_str().filter(|body| !body.is_empty()) {
+        lines.push(String::new());
+        lines.push(harmless(&indented(body.as_bytes()).unwrap_or_else(|| body.to_owned())));
+    }
+    lines.join("\n")
+}
+
+pub(super) fn health(health: &Value) -> Card {
+    let ms = |value: &Value| Cell::plain(value.as_f64().map(duration).unwrap_or_default());
+    let rate = health["success_rate"].as_f64();
+    let tone = match rate {
+        Some(rate) if rate >= 0.99 => Tone::Good,
+        Some(rate) if rate < 0.9 => Tone::Bad,
+        Some(_) => Tone::Waiting,
+        None => Tone::Aside,
+    };
+    let backlog = &health["backlog"];
+    let more = if backlog["at_least"] == true { " or more" } else { "" };
+    let oldest = health["oldest_undelivered"]["seconds"].as_f64().map(|seconds| duration(seconds * 1_000.0));
+    Card::default()
+        .line("state", Cell::word(&health["state"]))
+        .some("disabled because", Cell::of(&health["disabled_reason"]))
+        .line("since", Cell::time(&health["since"]))
+        .line("attempts", Cell::of(&health["attempts"]))
+        .line("success rate", Cell::new(rate.map(|rate| format!("{:.2} %", rate * 100.0)).unwrap_or_default(), tone))
+        .line("latency p50", ms(&health["latency_ms"]["p50"]))
+        .line("latency p95", ms(&health["latency_ms"]["p95"]))
+        .line("failures in a row", Cell::of(&health["consecutive_failures"]))
+        .some("failing since", Cell::time(&health["failing_since"]))
+        .line("backlog", Cell::plain(format!("{}{more}", Cell::of(&backlog["count"]).text)))
+        .line("oldest of it", Cell::plain(oldest.unwrap_or_default()))
+}
