@@ -43,3 +43,4 @@ BEGIN
     RETURN described;
 END
 $$;
+REVOKE EXECUTE ON FUNCTION tidings.describe_attempts() FROM PUBLIC;

@@ -48,6 +48,7 @@ async fn every_route_works_and_fails_as_it_is_described() {
     webhooks(&walk).await;
     events(&walk).await;
     event_types(&walk).await;
+    replays(&walk).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         walk.call("GET", path, None).await;
     }
@@ -116,6 +117,7 @@ async fn events(walk: &Walk<'_>) {
     let delivery = id(&deliveries["data"][0]).to_owned();
     walk.get(&format!("/v1/deliveries/{delivery}")).await;
     walk.get(&format!("/v1/deliveries/{delivery}/attempts")).await;
+    walk.get("/v1/attempts").await;
     let letters = walk.get("/v1/dead-letters").await;
     let letters: Vec<_> = letters["data"].as_array().expect("a list").iter().map(id).collect();
     assert_eq!(letters.len(), 3, "all are given up after one attempt");
@@ -124,6 +126,8 @@ async fn events(walk: &Walk<'_>) {
     walk.post(&format!("/v1/dead-letters/{}/resend", letters[0]), json!({}), 202).await;
     walk.call("DELETE", &format!("/v1/dead-letters/{}", letters[1]), None).await.expect(204);
     walk.post(&format!("/v1/deliveries/{}/resend", letters[2]), json!({}), 202).await;
+    let erased = walk.call("DELETE", &format!("/v1/events/{}/data", id(&event)), None).await;
+    assert!(erased.status < 300, "{}", erased.text);
 }
 
 async fn event_types(walk: &Walk<'_>) {
@@ -136,6 +140,18 @@ async fn event_types(walk: &Walk<'_>) {
     walk.get(path).await;
     walk.post("/v1/events", json!({"type": "a.b", "data": "1"}), 422).await;
     walk.call("DELETE", path, None).await.expect(204);
+}
+
+async fn replays(walk: &Walk<'_>) {
+    let everything = |dry_run: bool| json!({"source": "dead_letters", "all": true, "dry_run": dry_run});
+    walk.post("/v1/replays", everything(true), 200).await;
+    let replay = walk.post("/v1/replays", everything(false), 201).await;
+    walk.get("/v1/replays").await;
+    let path = format!("/v1/replays/{}", id(&replay));
+    walk.get(&path).await;
+    for word in ["pause", "resume", "cancel"] {
+        walk.call("POST", &format!("{path}/{word}"), None).await.expect(200);
+    }
 }
 
 /// For each operation with an id, one that nothing has; for each list, a page of none; for the rest, an empty body.

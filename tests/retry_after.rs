@@ -35,6 +35,7 @@ async fn retry_after_parks_all_deliveries_of_the_webhook_and_of_no_other() {
     world.drain().await;
     assert_eq!((busy.count(), other.count()), (1, 10), "what was waiting behind it is not sent either");
     tenant.event("a", json!({})).await;
+    world.drain().await;
     world.after(89 * SECOND).await;
     assert_eq!((busy.count(), other.count()), (1, 11), "nor what is reported meanwhile");
     world.after(SECOND).await;

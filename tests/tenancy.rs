@@ -49,6 +49,7 @@ const ROUTES: &str = "
     viewer   GET    /v1/deliveries/{id}
     viewer   GET    /v1/deliveries/{id}/attempts
     operator POST   /v1/deliveries/{id}/resend
+    viewer   GET    /v1/attempts
     viewer   GET    /v1/dead-letters
     viewer   GET    /v1/dead-letters/{id}
     operator DELETE /v1/dead-letters/{id}
