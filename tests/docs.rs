@@ -74,10 +74,14 @@ async fn run(document: &Path, blocks: &[Block]) {
     let data = folder.path().join("data").display().to_string();
     let settings = [("database.data_dir", data.as_str()), ("server.listen", "127.0.0.1:0")];
     let dev = Process::start(&["dev"], &settings);
+    let api = dev.line("  API  ").await;
+    let api = api.split_whitespace().last().and_then(|url| url.strip_suffix("/v1")).expect("its address").to_owned();
     dev.line("Received here").await;
     let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("bash");
-    shell.args(["-c", &script(blocks)]).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+    // The pages name the usual address; this one is whichever was free.
+    let script = script(blocks).replace("http://127.0.0.1:8080", &api);
+    shell.args(["-c", &script]).current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
     shell.env("PATH", path).env("HOME", folder.path()).env("TIDINGS__DATABASE__DATA_DIR", &data);
     for name in ["TIDINGS_URL", "TIDINGS_KEY", "TIDINGS_TENANT", "TIDINGS_PROFILE", "XDG_CONFIG_HOME"] {
         shell.env_remove(name);
