@@ -123,6 +123,43 @@ async fn one_thing_is_a_card() {
 }
 
 #[tokio::test]
+async fn a_replay_is_tried_then_started_and_watched_to_its_end() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let shell = prompt(&tenant, 80);
+    furnish(&tenant).await;
+    let start = ["replays", "start", "--source", "dead-letters", "--reason", "attempts_exhausted"];
+    let mut shown = screens(&shell, &[&[&start[..], &["--dry-run"]].concat(), &start]).await;
+    let replay = id(&tenant.get("/v1/replays").await.expect(200)["data"][0]).to_owned();
+    world.replay().await;
+    let after: [&[&str]; 4] = [
+        &["replays", "watch", &replay],
+        &["replays", "show", &replay],
+        &["replays", "pause", &replay],
+        &["replays", "list"],
+    ];
+    shown += &screens(&shell, &after).await;
+    insta::assert_snapshot!("replays", shown);
+}
+
+#[tokio::test]
+async fn event_types_are_described_health_is_shown_and_data_forgotten() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let shell = prompt(&tenant, 80);
+    let Shown { webhook, event, .. } = furnish(&tenant).await;
+    let commands: [&[&str]; 6] = [
+        &["event-types", "list"],
+        &["event-types", "put", "invoice.paid", "--description", "Money came"],
+        &["event-types", "show", "invoice.paid"],
+        &["webhooks", "health", &webhook],
+        &["events", "delete-data", &event],
+        &["events", "delete-data", &event, "--yes"],
+    ];
+    insta::assert_snapshot!("catalogue_health_and_data", screens(&shell, &commands).await);
+}
+
+#[tokio::test]
 async fn tenants_and_keys_are_made_with_a_platform_key() {
     let world = World::new().await;
     let tenant = world.tenant().await;
