@@ -1,5 +1,7 @@
 //! Bad input: each kind gets its class of answer, a problem that names what is wrong, and stores nothing.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -108,6 +110,26 @@ async fn a_chunked_body_over_the_limit_is_refused_too() {
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
     nothing_is_stored(&world, "a chunked body").await;
+}
+
+#[tokio::test]
+#[ignore = "half a minute; the CI script runs it"]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: 100\r\n\r\n{{\"type\":",
+        tenant.key
+    );
+    let mut stream = TcpStream::connect(world.address).await.expect("a connection");
+    stream.write_all(head.as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    let answered = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(45), answered).await.expect("in time").expect("an answer, then the end");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
+    nothing_is_stored(&world, "a slow body").await;
 }
 
 #[tokio::test]
