@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - Every process that is started here ends with the bench, however that ends: its standard input is a pipe that only
-//!   the bench holds (see `lifeline`), and the last of the processes that use an embedded Postgres stops it.
+//!   the bench holds (see `lifeline`). The embedded Postgres is stopped by the bench, so one that is killed leaves it behind.
 //! - Children are not in the terminal's process group: Ctrl-C asks the bench, and the bench asks them.
 
 mod caller;
