@@ -30,6 +30,7 @@ mod key_rates;
 mod layers;
 mod lease;
 mod lists;
+mod master_key;
 mod metrics;
 mod namespace;
 mod odd_events;

@@ -116,7 +116,7 @@ async fn fate(
     };
     let (tenant_id, now): (TenantId, _) = (event.tenant_id, context.clock.now());
     let headers = match &listener.headers {
-        Some(sealed) => vault::open_headers(&context.master_key, tenant_id, listener.id, sealed)?,
+        Some(sealed) => vault::open_headers(&context.master_keys, tenant_id, listener.id, sealed)?,
         None => Vec::new(),
     };
     let secrets = context.store.secrets(tenant_id, listener.id).await?;

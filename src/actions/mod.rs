@@ -19,6 +19,7 @@ mod in_force;
 mod member;
 pub mod observe;
 pub mod replays;
+pub mod reseal;
 pub mod resend;
 pub mod show_attempt;
 pub mod tenants;
@@ -32,7 +33,7 @@ pub use member::Member;
 
 use crate::dialect::Dialects;
 use crate::domain::clock::Clock;
-use crate::domain::secret::MasterKey;
+use crate::domain::secret::MasterKeys;
 use crate::net::Sender;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -46,8 +47,8 @@ pub struct Context {
     pub clock: Clock,
     /// The wire languages on offer.
     pub dialects: Arc<Dialects>,
-    /// What seals secrets.
-    pub master_key: MasterKey,
+    /// What seals and opens secrets.
+    pub master_keys: MasterKeys,
     /// The way out.
     pub sender: Sender,
     /// Who is told what was done.

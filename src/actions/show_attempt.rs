@@ -104,7 +104,7 @@ impl<'a> Past<'a> {
             return Ok(None);
         };
         let headers = match &revision.headers {
-            Some(sealed) => vault::open_headers(&self.context.master_key, tenant_id, webhook_id, sealed)?,
+            Some(sealed) => vault::open_headers(&self.context.master_keys, tenant_id, webhook_id, sealed)?,
             None => Vec::new(),
         };
         Ok(Some((revision.url, headers)))
@@ -126,7 +126,7 @@ pub(super) fn live_secrets(
 ) -> Result<Vec<Secret>, ActionError> {
     let was_live = |row: &&SecretRow| row.valid_from <= at && row.valid_until.is_none_or(|until| at < until);
     let signing = secrets.iter().filter(|row| row.kind == Kind::Signing.as_str()).filter(was_live);
-    let open = |row: &SecretRow| vault::open(&context.master_key, tenant_id, webhook_id, Kind::Signing, &row.sealed);
+    let open = |row: &SecretRow| vault::open(&context.master_keys, tenant_id, webhook_id, Kind::Signing, &row.sealed);
     Ok(signing.map(open).collect::<Result<_, _>>()?)
 }
 

@@ -4,7 +4,7 @@
 //! not open there.
 
 use crate::domain::ids::{TenantId, WebhookId};
-use crate::domain::secret::{MasterKey, Sealed, Secret, SecretError};
+use crate::domain::secret::{MasterKeys, Sealed, Secret, SecretError};
 
 /// What a secret is for; also the word for it in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Signing, Self::Token, Self::Headers];
+
+    /// The kind that a word in SQL names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word in SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -31,47 +40,58 @@ impl Kind {
 
 /// Seals a secret of a webhook.
 pub fn seal(
-    key: &MasterKey,
+    keys: &MasterKeys,
     tenant_id: TenantId,
     webhook_id: WebhookId,
     kind: Kind,
     secret: &Secret,
 ) -> Result<Sealed, SecretError> {
-    key.seal(secret, &place(tenant_id, webhook_id, kind), rand::random())
+    keys.seal(secret, &place(tenant_id, webhook_id, kind), rand::random())
 }
 
 /// Opens a secret of a webhook.
 pub fn open(
-    key: &MasterKey,
+    keys: &MasterKeys,
     tenant_id: TenantId,
     webhook_id: WebhookId,
     kind: Kind,
     sealed: &Sealed,
 ) -> Result<Secret, SecretError> {
-    key.open(sealed, &place(tenant_id, webhook_id, kind))
+    keys.open(sealed, &place(tenant_id, webhook_id, kind))
 }
 
 /// Seals a webhook's own headers, names and values.
 pub fn seal_headers(
-    key: &MasterKey,
+    keys: &MasterKeys,
     tenant_id: TenantId,
     webhook_id: WebhookId,
     headers: &[(String, String)],
 ) -> Result<Sealed, SecretError> {
     let text = serde_json::to_string(headers).map_err(|_| SecretError::Corrupt)?;
-    seal(key, tenant_id, webhook_id, Kind::Headers, &text.into())
+    seal(keys, tenant_id, webhook_id, Kind::Headers, &text.into())
 }
 
 /// Opens a webhook's own headers.
 pub fn open_headers(
-    key: &MasterKey,
+    keys: &MasterKeys,
     tenant_id: TenantId,
     webhook_id: WebhookId,
     sealed: &Sealed,
 ) -> Result<Vec<(String, String)>, SecretError> {
     use secrecy::ExposeSecret;
-    let text = open(key, tenant_id, webhook_id, Kind::Headers, sealed)?;
+    let text = open(keys, tenant_id, webhook_id, Kind::Headers, sealed)?;
     serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Corrupt)
+}
+
+/// Seals once more, with the key that seals now, what any of the keys sealed.
+pub fn reseal(
+    keys: &MasterKeys,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    kind: Kind,
+    sealed: &Sealed,
+) -> Result<Sealed, SecretError> {
+    seal(keys, tenant_id, webhook_id, kind, &open(keys, tenant_id, webhook_id, kind, sealed)?)
 }
 
 fn place(tenant_id: TenantId, webhook_id: WebhookId, kind: Kind) -> Vec<u8> {

@@ -50,8 +50,8 @@ pub enum AppError {
         "`secrets.master_key` is not set, and without it no signing secret can be kept. Make one with `openssl rand -base64 32`, keep it safe, and set it in the file of --config or as TIDINGS__SECRETS__MASTER_KEY"
     )]
     NoMasterKey,
-    /// A master key of the wrong shape.
-    #[error("`secrets.master_key`: {0}")]
+    /// A master key is missing, or of the wrong shape.
+    #[error("{0}")]
     MasterKey(SecretError),
     /// A dialect's file is wrong.
     #[error("a dialect cannot be used: {0}")]

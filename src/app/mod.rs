@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,7 +29,7 @@ use crate::config::Config;
 use crate::dialect::Dialects;
 use crate::dispatch::{self, Dispatcher, Keeper};
 use crate::domain::clock::Clock;
-use crate::domain::secret::{MasterKey, SecretError};
+use crate::domain::secret::MasterKeys;
 use crate::net::Sender;
 use crate::store::dialects::DialectText;
 use crate::telemetry::Telemetry;
@@ -189,8 +188,7 @@ async fn follow(context: &Context) {
 
 /// What every action works with.
 async fn context(config: &Config, database: &Database) -> Result<Context, AppError> {
-    let master_key = config.secrets.master_key.as_ref().ok_or(AppError::NoMasterKey)?;
-    let master_key = MasterKey::from_base64(master_key.expose_secret()).map_err(AppError::MasterKey)?;
+    let master_keys = master_keys(config)?;
     let sender = Sender::new(&config.egress)?;
     let dialects = Arc::new(Dialects::load(config.dialects.dir.as_deref())?);
     let texts: Vec<_> = dialects
@@ -198,15 +196,20 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
         .map(|own| DialectText { name: own.name(), source: own.source(), event_types: own.event_types() })
         .collect();
     let store = database.store.clone();
-    if let Some(sealed_with) = store.other_master_key(master_key.id()).await.map_err(AppError::Statement)? {
-        let configured = master_key.id().to_owned();
-        return Err(AppError::MasterKey(SecretError::OtherMasterKey { sealed_with, configured }));
+    let known: Vec<_> = master_keys.ids().map(str::to_owned).collect();
+    if let Some(sealed_with) = store.unknown_master_key(&known).await.map_err(AppError::Statement)? {
+        return Err(AppError::MasterKey(master_keys.lacks(&sealed_with)));
     }
     store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
     let clock = wall_clock();
     clock.follow(store.database_now().await.map_err(AppError::Statement)?);
     let telemetry = Telemetry::new(&config.telemetry)?;
-    Ok(Context { store, clock, dialects, master_key, sender, telemetry })
+    Ok(Context { store, clock, dialects, master_keys, sender, telemetry })
+}
+
+/// The master keys that are configured.
+pub fn master_keys(config: &Config) -> Result<MasterKeys, AppError> {
+    config.secrets.keys().map_err(AppError::MasterKey)?.ok_or(AppError::NoMasterKey)
 }
 
 /// A running clock that starts with this host's time. Whoever has a database lets it follow that.

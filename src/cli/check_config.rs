@@ -17,6 +17,10 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
     };
     say!("\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set());
     say!("# Dialects: {}.{hint}", dialects.join(", "));
+    if let Some(keys) = loaded.config.secrets.keys()? {
+        let further: Vec<_> = keys.ids().skip(1).map(|id| format!("; `{id}` opens")).collect();
+        say!("# Master keys by their ids: `{}` seals and opens{}.", keys.sealing(), further.concat());
+    }
     Ok(())
 }
 

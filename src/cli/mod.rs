@@ -39,6 +39,7 @@ mod operator;
 pub mod paint;
 mod reach;
 pub mod receiver;
+mod rotate_master;
 mod serve;
 mod show;
 #[cfg(test)]
@@ -155,15 +156,30 @@ enum Command {
     /// Tenants, with a platform key
     #[command(after_help = operator::help(tenants::EXAMPLES))]
     Tenants(Noun<tenants::Tenants>),
-    /// API keys, with a platform key
+    /// API keys, with a platform key; and the master key of the secrets
     #[command(after_help = operator::help(keys::EXAMPLES))]
-    Keys(Noun<keys::Keys>),
+    Keys(Noun<AnyKeys>),
     /// Print a script that completes these commands in a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),
     /// Exit with 0 if the API on this host answers (for HEALTHCHECK in a container)
     #[command(hide = true)]
     Healthcheck(Settings),
+}
+
+/// What can be done with keys: API keys through the API, the master key where the configuration is.
+#[derive(Debug, Subcommand)]
+enum AnyKeys {
+    #[command(flatten)]
+    Api(keys::Keys),
+    /// Seal all secrets anew with the first master key, so that the one before can be taken out
+    #[command(after_help = rotate_master::EXAMPLES)]
+    RotateMaster {
+        #[command(flatten)]
+        options: rotate_master::Options,
+        #[command(flatten)]
+        settings: Settings,
+    },
 }
 
 /// Runs the command that the process was started with.
@@ -195,7 +211,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::DeadLetters(noun) => operate(noun),
         Command::Dialects(noun) => operate(noun),
         Command::Tenants(noun) => operate(noun),
-        Command::Keys(noun) => operate(noun),
+        Command::Keys(Noun { command: AnyKeys::Api(command), reach }) => operate(Noun { command, reach }),
         process => run_here(process, &cli.settings),
     }
 }
@@ -217,6 +233,7 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
         | Command::Serve { settings: own, .. }
         | Command::Bench { settings: own, .. }
         | Command::BenchReceiver { settings: own, .. }
+        | Command::Keys(Noun { command: AnyKeys::RotateMaster { settings: own, .. }, .. })
         | Command::Listen { settings: own, .. } => own,
         _ => settings,
     };
@@ -241,6 +258,9 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
             Command::Dev(_) => dev::run(config, shutdown).await,
             Command::Serve { options, .. } => serve::run(options, config, shutdown).await,
             Command::Migrate(_) => serve::migrate(&config).await,
+            Command::Keys(Noun { command: AnyKeys::RotateMaster { options, .. }, reach }) => {
+                rotate_master::run(&options, &reach, &config).await
+            }
             Command::Listen { options, .. } => listen::run(options, &config, shutdown).await,
             Command::Bench { options, .. } => bench::run(*options, &config, file, shutdown).await,
             Command::BenchReceiver { options, .. } => bench::receive::run(options, shutdown).await,

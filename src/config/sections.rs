@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use crate::domain::secret::{MasterKey, Secret};
+use crate::domain::secret::{MasterKey, MasterKeys, Secret, SecretError};
 
 /// Section `secrets`: keys that protect other secrets.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -13,14 +13,26 @@ use crate::domain::secret::{MasterKey, Secret};
 pub struct Secrets {
     /// Seals every secret in the database: 32 bytes in base64.
     pub master_key: Option<Secret>,
+    /// Further keys of the same shape, which open what they sealed.
+    pub further_master_keys: Vec<Secret>,
 }
 
 impl Secrets {
     /// Checks what the types cannot say.
     pub(super) fn validate(&self) -> Result<(), String> {
-        let Some(key) = &self.master_key else { return Ok(()) };
-        let read = MasterKey::from_base64(key.expose_secret());
-        read.map(drop).map_err(|error| format!("`secrets.master_key`: {error}"))
+        let further = self.further_master_keys.iter().map(|key| ("further_master_keys", key));
+        for (name, key) in self.master_key.iter().map(|key| ("master_key", key)).chain(further) {
+            MasterKey::from_base64(key.expose_secret()).map_err(|error| format!("`secrets.{name}`: {error}"))?;
+        }
+        self.keys().map(drop).map_err(|error| format!("`secrets.further_master_keys`: {error}"))
+    }
+
+    /// The keys, where there is one that seals.
+    pub fn keys(&self) -> Result<Option<MasterKeys>, SecretError> {
+        let read = |key: &Secret| MasterKey::from_base64(key.expose_secret());
+        let Some(sealing) = &self.master_key else { return Ok(None) };
+        let further = self.further_master_keys.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        MasterKeys::new(read(sealing)?, further).map(Some)
     }
 }
 

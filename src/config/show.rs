@@ -8,7 +8,8 @@ use super::layers::{Setting, is_unset};
 use super::{Loaded, Origin};
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 3] = ["secrets.master_key", "server.platform_key", "telemetry.otlp_headers"];
+const SECRET: [&str; 4] =
+    ["secrets.master_key", "secrets.further_master_keys", "server.platform_key", "telemetry.otlp_headers"];
 
 const MASK: &str = "********";
 

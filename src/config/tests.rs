@@ -110,6 +110,8 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
         "[database]\nurl = 'mysql://root:hunter2@x'",
         "[database]\nurl = ''",
         "[secrets]\nmaster_key = 'hunter2'",
+        "[secrets]\nfurther_master_keys = ['hunter2']",
+        "[secrets]\nfurther_master_keys = [17]",
         "[egress]\nallow = ['10.0.0.0/8', '10.0.0/8']",
         "[egress]\nports = [70000]",
         "[dispatch]\nlease_seconds = '30'",

@@ -54,16 +54,16 @@ impl Destination {
         webhook_id: WebhookId,
         row: DestinationRow,
     ) -> Result<Self, ActionError> {
-        let key = &context.master_key;
+        let keys = &context.master_keys;
         let headers = match &row.headers {
-            Some(sealed) => checked(&vault::open_headers(key, tenant_id, webhook_id, sealed)?),
+            Some(sealed) => checked(&vault::open_headers(keys, tenant_id, webhook_id, sealed)?),
             None => Headers::default(),
         };
         let mut signing = Vec::new();
         let mut token = None;
         for stored in row.secrets {
             let kind = if stored.kind == Kind::Token.as_str() { Kind::Token } else { Kind::Signing };
-            let secret = vault::open(key, tenant_id, webhook_id, kind, &stored.sealed)?;
+            let secret = vault::open(keys, tenant_id, webhook_id, kind, &stored.sealed)?;
             if kind == Kind::Token {
                 token.get_or_insert(secret);
             } else {

@@ -16,7 +16,7 @@ use tidings::api::{self, Api};
 use tidings::dialect::Dialects;
 use tidings::dispatch::{self, Dispatcher};
 use tidings::domain::clock::Clock;
-use tidings::domain::secret::MasterKey;
+use tidings::domain::secret::{MasterKey, MasterKeys};
 use tidings::net::{self, Sender};
 use tidings::store::dialects::DialectText;
 use tidings::store::{self, Store};
@@ -30,6 +30,13 @@ use super::{database, described};
 
 pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub const PLATFORM_KEY: &str = "tk_platform_testtesttesttesttesttesttesttest";
+
+/// Master keys, of which the first seals.
+pub fn keys(texts: &[&str]) -> MasterKeys {
+    let mut keys = texts.iter().map(|text| MasterKey::from_base64(text).expect("a key"));
+    let sealing = keys.next().expect("a key that seals");
+    MasterKeys::new(sealing, keys).expect("different keys")
+}
 
 /// An answer of the API.
 #[derive(Debug, Clone)]
@@ -90,13 +97,19 @@ impl World {
 
     pub async fn with(dialects: Dialects) -> Self {
         let database_url = database::fresh().await;
-        Self::on(database_url, dialects, Clock::steered, Telemetry::default()).await
+        Self::on(database_url, dialects, Clock::steered, Telemetry::default(), keys(&[MASTER_KEY])).await
+    }
+
+    /// A process with other master keys, on a database that may be another's.
+    pub async fn with_keys(database_url: &str, keys: MasterKeys) -> Self {
+        let dialects = Dialects::builtin().expect("the built-in dialects");
+        Self::on(database_url.to_owned(), dialects, Clock::steered, Telemetry::default(), keys).await
     }
 
     /// A world whose clock runs.
     pub async fn in_real_time() -> Self {
         let dialects = Dialects::builtin().expect("the built-in dialects");
-        Self::on(database::fresh().await, dialects, Clock::running, Telemetry::default()).await
+        Self::on(database::fresh().await, dialects, Clock::running, Telemetry::default(), keys(&[MASTER_KEY])).await
     }
 
     /// A world that is watched as configured.
@@ -105,7 +118,7 @@ impl World {
         let keeping = telemetry.clone();
         tokio::spawn(async move { keeping.keep(CancellationToken::new()).await });
         let dialects = Dialects::builtin().expect("the built-in dialects");
-        Self::on(database::fresh().await, dialects, Clock::steered, telemetry).await
+        Self::on(database::fresh().await, dialects, Clock::steered, telemetry, keys(&[MASTER_KEY])).await
     }
 
     /// Another process, so to speak, on the same database.
@@ -115,7 +128,8 @@ impl World {
 
     /// Another process, whose dialects are others.
     pub async fn beside_with(&self, dialects: Dialects) -> Self {
-        Self::on(self.database_url.clone(), dialects, Clock::steered, Telemetry::default()).await
+        let keys = self.context.master_keys.clone();
+        Self::on(self.database_url.clone(), dialects, Clock::steered, Telemetry::default(), keys).await
     }
 
     async fn on(
@@ -123,6 +137,7 @@ impl World {
         dialects: Dialects,
         clock: fn(DateTime<Utc>) -> Clock,
         telemetry: Telemetry,
+        master_keys: MasterKeys,
     ) -> Self {
         let settings = store::Config { connections: 4, hot_connections: 6, ..store::Config::default() };
         let store = Store::connect(&database_url, &settings).expect("a URL");
@@ -144,7 +159,7 @@ impl World {
             store,
             clock: clock.clone(),
             dialects: Arc::new(dialects),
-            master_key: MasterKey::from_base64(MASTER_KEY).expect("a key"),
+            master_keys,
             sender: Sender::new(&egress).expect("a sender"),
             telemetry,
         };

@@ -129,11 +129,11 @@ impl Check<'_> {
             let detail = "is the mark that answers show in a credential's place: send the value itself";
             self.fault(format!("/headers/{name}"), "redacted_value", detail);
         }
-        let key = &self.context.master_key;
+        let keys = &self.context.master_keys;
         webhook.headers = if headers.is_empty() {
             None
         } else {
-            Some(vault::seal_headers(key, webhook.tenant_id, webhook.id, &headers)?)
+            Some(vault::seal_headers(keys, webhook.tenant_id, webhook.id, &headers)?)
         };
         webhook.header_names = headers.into_iter().map(|(name, _)| name).collect();
         Ok(())

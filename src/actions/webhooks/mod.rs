@@ -40,7 +40,7 @@ use std::sync::Arc;
 use super::{ActionError, Context, vault};
 use crate::dialect::Profile;
 use crate::domain::ids::{TenantId, WebhookId};
-use crate::domain::secret::SecretError;
+use crate::domain::secret::{MasterKeys, SecretError};
 use crate::domain::webhook::Webhook;
 
 const NOUN: &str = "webhook";
@@ -48,13 +48,25 @@ const NOUN: &str = "webhook";
 /// A webhook's own headers, opened.
 pub fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
     match &webhook.headers {
-        Some(sealed) => vault::open_headers(&context.master_key, webhook.tenant_id, webhook.id, sealed),
+        Some(sealed) => vault::open_headers(&context.master_keys, webhook.tenant_id, webhook.id, sealed),
         None => Ok(Vec::new()),
     }
 }
 
 async fn find(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Webhook, ActionError> {
-    context.store.webhook(tenant_id, id).await?.ok_or(ActionError::NotFound(NOUN))
+    let mut webhook = context.store.webhook(tenant_id, id).await?.ok_or(ActionError::NotFound(NOUN))?;
+    renew_seal(&context.master_keys, &mut webhook);
+    Ok(webhook)
+}
+
+/// What is stored anew is sealed with the key that seals now, or a change would bring back the key that is being rotated out.
+fn renew_seal(keys: &MasterKeys, webhook: &mut Webhook) {
+    if let Some(sealed) = webhook.headers.as_mut().filter(|sealed| sealed.key_id != keys.sealing())
+        // One that does not open must not hinder its replacement.
+        && let Ok(renewed) = vault::reseal(keys, webhook.tenant_id, webhook.id, vault::Kind::Headers, sealed)
+    {
+        *sealed = renewed;
+    }
 }
 
 fn profile_of(context: &Context, webhook: &Webhook) -> Result<Arc<Profile>, ActionError> {

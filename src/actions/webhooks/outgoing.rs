@@ -27,7 +27,7 @@ impl Outgoing {
     pub(super) async fn open(context: &Context, webhook: &Webhook, now: DateTime<Utc>) -> Result<Self, ActionError> {
         let rows = context.store.secrets(webhook.tenant_id, webhook.id).await?;
         let open = |kind: Kind, row: &SecretRow| {
-            vault::open(&context.master_key, webhook.tenant_id, webhook.id, kind, &row.sealed)
+            vault::open(&context.master_keys, webhook.tenant_id, webhook.id, kind, &row.sealed)
         };
         let of_kind = |kind: Kind| rows.iter().filter(move |row| row.kind == kind.as_str());
         let live = of_kind(Kind::Signing)

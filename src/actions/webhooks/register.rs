@@ -58,7 +58,7 @@ fn missing(input: &Input) -> Vec<Fault> {
 }
 
 fn sealed(context: &Context, webhook: &Webhook, kind: Kind, secret: &Secret) -> Result<NewSecret, SecretError> {
-    let sealed = vault::seal(&context.master_key, webhook.tenant_id, webhook.id, kind, secret)?;
+    let sealed = vault::seal(&context.master_keys, webhook.tenant_id, webhook.id, kind, secret)?;
     Ok(NewSecret { kind: kind.as_str(), sealed })
 }
 

@@ -38,7 +38,7 @@ pub async fn rotate(
 
     let signing_secret = profile.new_secret(&rand::random());
     let rotation = Rotation {
-        sealed: vault::seal(&context.master_key, tenant_id, id, Kind::Signing, &signing_secret)?,
+        sealed: vault::seal(&context.master_keys, tenant_id, id, Kind::Signing, &signing_secret)?,
         new_from: if profile.signs_side_by_side() { now } else { old_until },
         old_until,
         now,

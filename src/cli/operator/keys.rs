@@ -1,4 +1,4 @@
-//! `tidings keys`: API keys, with a platform key.
+//! `tidings keys`: API keys, with a platform key. The master key is the business of [`rotate_master`](crate::cli::rotate_master).
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ pub(in crate::cli) const EXAMPLES: &str = "\
 Examples:
   tidings keys create --tenant ten_… --roles producer --description billing
   tidings keys list --tenant ten_…
-  tidings keys delete key_… --yes";
+  tidings keys delete key_… --yes
+  tidings keys rotate-master --check";
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]

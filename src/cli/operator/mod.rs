@@ -33,9 +33,9 @@ pub(super) use each::SomeFailed;
 #[command(subcommand_value_name = "WHAT", subcommand_help_heading = "What to do")]
 pub(super) struct Noun<C: Subcommand> {
     #[command(subcommand)]
-    command: C,
+    pub(super) command: C,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) reach: Reach,
 }
 
 /// What help says at the end of a noun's page.

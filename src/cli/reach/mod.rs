@@ -82,6 +82,22 @@ pub(super) enum As {
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Reach {
+    /// Says that a command which calls no API was given a place to call.
+    pub(super) fn is_not_for(&self, what: &str) -> Result<(), Failure> {
+        let given = [
+            ("--api", self.api.is_some()),
+            ("--key-file", self.key_file.is_some()),
+            ("--tenant", self.tenant.is_some()),
+            ("--profile", self.profile.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(Failure::told(format!(
+                "{what} works on the database that the configuration names, not through an API: leave {option} out"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// A client for what the options and this process's environment say.
     pub(super) fn client(&self, who: As) -> Result<Client, Failure> {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());

@@ -36,6 +36,8 @@ fn the_command_line_is_sound() {
         &["bench", "all", "--quick", "--url", "http://x", "--key", "tk_platform_x", "--pid", "1,2"],
         &["check-config"],
         &["healthcheck"],
+        &["keys", "rotate-master", "--check", "--json", "--config", "x.toml"],
+        &["--config", "x.toml", "keys", "rotate-master"],
     ] {
         assert!(parse(right).is_ok(), "{right:?}");
     }
@@ -68,7 +70,17 @@ fn a_wrong_command_line_is_told_in_a_sentence() {
 #[test]
 fn help_says_what_each_command_is_for() {
     let mut helps = Vec::new();
-    for command in [&[][..], &["dev"], &["serve"], &["migrate"], &["listen"], &["bench"], &["check-config"]] {
+    let commands = [
+        &[][..],
+        &["dev"],
+        &["serve"],
+        &["migrate"],
+        &["listen"],
+        &["bench"],
+        &["check-config"],
+        &["keys", "rotate-master"],
+    ];
+    for command in commands {
         let shown = Cli::command().term_width(100).try_get_matches_from([&["tidings"], command, &["--help"]].concat());
         let help = shown.expect_err("help");
         assert_eq!(help.kind(), ErrorKind::DisplayHelp);

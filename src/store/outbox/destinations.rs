@@ -84,14 +84,6 @@ impl Store {
         }))
     }
 
-    /// The id of a master key other than this one under which a secret is sealed, if there is any.
-    pub async fn other_master_key(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let other = sqlx::query_scalar!("SELECT key_id FROM tidings.webhook_secrets WHERE key_id <> $1 LIMIT 1", id)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(other)
-    }
-
     /// All secrets of a webhook that have not been forgotten, newest first.
     pub async fn secrets(&self, tenant_id: TenantId, webhook_id: WebhookId) -> Result<Vec<SecretRow>, StoreError> {
         let rows = sqlx::query!(

@@ -7,8 +7,10 @@ mod backlog;
 mod delete;
 mod read;
 mod rotate;
+mod sealed;
 mod write;
 
 pub use read::Selection;
 pub use rotate::{MAX_LIVE, Rotated, Rotation};
+pub use sealed::{HeadersPlace, SealedValue, SealedWith, SecretPlace};
 pub use write::NewSecret;

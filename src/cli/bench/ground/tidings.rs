@@ -36,6 +36,7 @@ impl Settings {
     pub(super) fn new(url: &Secret, config: &Config, config_file: Option<PathBuf>, options: &Options) -> Self {
         let key = Secret::from(format!("tk_platform_{}", hex::encode(rand::random::<[u8; 24]>())));
         let fresh = || Secret::from(BASE64_STANDARD.encode(rand::random::<[u8; 32]>()));
+        let further: Vec<_> = config.secrets.further_master_keys.iter().map(ExposeSecret::expose_secret).collect();
         let networks = config.egress.allow.iter().map(ToString::to_string);
         let allowed: Vec<_> = networks.chain([options.receiver_host.to_string()]).collect();
         let variables = vec![
@@ -43,6 +44,7 @@ impl Settings {
             ("TIDINGS__SERVER__LISTEN", "127.0.0.1:0".into()),
             ("TIDINGS__SERVER__PLATFORM_KEY", key.clone()),
             ("TIDINGS__SECRETS__MASTER_KEY", config.secrets.master_key.clone().unwrap_or_else(fresh)),
+            ("TIDINGS__SECRETS__FURTHER_MASTER_KEYS", further.join(",").into()),
             ("TIDINGS__EGRESS__ALLOW", allowed.join(",").into()),
             // A line for each attempt would be read by nobody; the line that says where it listens is read here.
             ("TIDINGS__LOG__LEVEL", format!("{},tidings::cli::serve=info", config.log.level).into()),
