@@ -43,6 +43,8 @@ use crate::actions::catalogue::Catalogues;
 use crate::actions::replays::Rates;
 
 pub use config::Config;
+#[doc(hidden)]
+pub use routes::events::benched;
 pub use router::{metrics_router, router};
 
 /// What every handler works with. Clones share it.

@@ -21,6 +21,8 @@
 //!
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
+#[doc(hidden)]
+pub mod benched;
 mod chores;
 mod claiming;
 mod config;

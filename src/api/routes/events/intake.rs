@@ -86,6 +86,13 @@ impl FromRequest<Api> for Submission {
     }
 }
 
+impl Submission {
+    /// One without headers.
+    pub(super) const fn bare(body: Bytes) -> Self {
+        Self { key_of_header: None, trace: None, body }
+    }
+}
+
 /// What is the same for all events of a request.
 pub(super) struct Intake<F> {
     /// Whose they are.

@@ -1,5 +1,7 @@
 //! `/v1/events`: the way in, and what became of what came in.
 
+#[doc(hidden)]
+pub mod benched;
 mod forecast;
 mod intake;
 mod receipt;

@@ -27,10 +27,17 @@ pub(in crate::api) struct Receipt {
     duplicate: bool,
 }
 
+impl Receipt {
+    /// That of an event which was stored.
+    pub(super) const fn stored(id: EventId, deliveries: usize) -> Self {
+        Self { id, deliveries, duplicate: false }
+    }
+}
+
 /// The events of a batch, in its order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct BatchReceipt {
-    events: Vec<Receipt>,
+    pub(super) events: Vec<Receipt>,
 }
 
 /// The answer for one event that would have had this id.
@@ -95,7 +102,7 @@ async fn receipts(
         _ => store.deliveries_owed(tenant_id, &repeated).await?,
     };
     let receipt = |(id, one): (&EventId, &Accepted)| match *one {
-        Accepted::Stored { deliveries } => Receipt { id: *id, deliveries, duplicate: false },
+        Accepted::Stored { deliveries } => Receipt::stored(*id, deliveries),
         Accepted::Duplicate(first) | Accepted::Conflict(first) => {
             Receipt { id: first, deliveries: owed.get(&first).copied().unwrap_or_default(), duplicate: true }
         }
