@@ -29,8 +29,10 @@ pub(crate) fn event(kibibytes: usize) -> Event {
 
 /// A JSON object of exactly so many KiB: members that a document service might report, and some characters to escape.
 pub(crate) fn data(kibibytes: usize) -> Bytes {
-    let mut json = String::from(r#"{"document_id":"660e8400-e29b-41d4-a716-446655440001","outcome":"completed","pages":["#);
-    let page = r#"{"number":17,"confidence":0.9731,"text":"Überweisung \"Rechnung 4711\"\nover 1,250.00 EUR","tables":[]},"#;
+    let mut json =
+        String::from(r#"{"document_id":"660e8400-e29b-41d4-a716-446655440001","outcome":"completed","pages":["#);
+    let page =
+        r#"{"number":17,"confidence":0.9731,"text":"Überweisung \"Rechnung 4711\"\nover 1,250.00 EUR","tables":[]},"#;
     let end = r#"0],"rest":""}"#;
     while json.len() + page.len() + end.len() <= kibibytes * 1_024 {
         json.push_str(page);

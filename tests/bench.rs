@@ -1,9 +1,13 @@
 //! The bench as a person runs it: it measures a Tidings and a Postgres of its own, and leaves nothing behind.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::support::process::{Ended, Process, run};
 
@@ -21,11 +25,31 @@ fn number(figures: &Value, pointer: &str) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{pointer} is {value}"))
 }
 
-/// Whether a process has this in its command line.
+/// Postgres runs as another user where this is root.
+fn enter_by_all(folder: &Path) {
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("a mode");
+}
+
+/// Waits until it is so; `false` if it never is.
+async fn soon(is_so: impl Fn() -> bool) -> bool {
+    for _ in 0..600 {
+        if is_so() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
+}
+
+/// Whether a process, or one of all, has this in its command line.
+fn runs_as(process: &str, text: &str) -> bool {
+    let line = std::fs::read(Path::new("/proc").join(process).join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(text)
+}
+
 fn runs(text: &str) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.map(|line| String::from_utf8_lossy(&line).into_owned()).any(|line| line.contains(text))
+    processes.into_iter().any(|process| runs_as(&process.file_name().to_string_lossy(), text))
 }
 
 #[tokio::test]
@@ -59,18 +83,12 @@ async fn it_measures_on_a_postgres_of_its_own_and_loses_nothing() {
 #[tokio::test]
 async fn a_bench_that_is_interrupted_ends_everything_that_it_started() {
     let folder = tempfile::tempdir().expect("a folder");
-    // Postgres runs as another user where this is root.
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    enter_by_all(folder.path());
     let data = folder.path().join("data");
     let data = data.to_str().expect("a name");
     let bench = Process::start(&["bench", "single", "--seconds", "60", "--data-dir", data], &[]);
     let postmaster = Path::new(data).join("postgres/postmaster.pid");
-    for _ in 0..600 {
-        if std::fs::read_to_string(&postmaster).is_ok_and(|text| text.contains("ready")) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    soon(|| std::fs::read_to_string(&postmaster).is_ok_and(|text| text.contains("ready"))).await;
     assert!(postmaster.exists() && (runs(data) || cfg!(not(target_os = "linux"))), "{}", bench.text());
     let ended = bench.stop(Signal::INT).await;
     assert_eq!(ended.code, Some(1), "{}", ended.text);
@@ -78,15 +96,47 @@ async fn a_bench_that_is_interrupted_ends_everything_that_it_started() {
     assert!(!postmaster.exists() && !runs(data), "Postgres is still there");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_bench_that_is_killed_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    enter_by_all(folder.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(["bench", "single", "--seconds", "60"]).env("TMPDIR", folder.path());
+    let bench = Process::spawn(&mut command);
+    let id = bench.id();
+    let children = || std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let is_up = || children().split_whitespace().filter(|child| runs_as(child, "serve")).count() == 1;
+    assert!(soon(is_up).await, "{}", bench.text());
+    let children = children();
+    assert!(runs(folder.path().to_str().expect("a name")), "Postgres is there");
+    bench.stop(Signal::KILL).await;
+
+    let is_empty = || std::fs::read_dir(folder.path()).is_ok_and(|mut files| files.next().is_none());
+    assert!(soon(is_empty).await, "the folder is still there");
+    assert!(!runs(folder.path().to_str().expect("a name")), "Postgres is still there");
+    let are_gone = || children.split_whitespace().all(|child| !Path::new("/proc").join(child).exists());
+    assert!(soon(are_gone).await, "a child is still there");
+}
+
 #[tokio::test]
 async fn what_cannot_be_measured_is_told_in_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "tk_platform_k\n").expect("written");
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("a mode");
+    let key = key.to_str().expect("a name");
     for (arguments, told) in [
-        (&["bench", "--url", "http://127.0.0.1:1"][..], "set the variable TIDINGS_KEY, or give --key"),
-        (&["bench", "--url", "https://127.0.0.1", "--key", "k"], "the plain HTTP address of Tidings itself"),
-        (&["bench", "--url", "http://127.0.0.1:1", "--key", "k"], "got no answer"),
-        (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key", "k"], "leave out --url"),
+        (&["bench", "--url", "http://127.0.0.1:1"][..], "set the variable TIDINGS_KEY, or give --key-file"),
+        (&["bench", "--url", "https://127.0.0.1", "--key-file", key], "the plain HTTP address of Tidings itself"),
+        (&["bench", "--url", "http://127.0.0.1:1", "--key-file", key], "got no answer"),
+        (&["bench", "--profile", "nobody"], "there is no profile `nobody`"),
+        (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key-file", key], "leave out --url"),
+        (&["bench", "--key-file", key], "name that with --url"),
     ] {
-        let ended = run(arguments, &[]).await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.args(arguments).env_remove("TIDINGS_KEY").env("XDG_CONFIG_HOME", folder.path());
+        let ended = Process::spawn(&mut command).ended().await;
         assert_eq!(ended.code, Some(1), "{}", ended.text);
         assert!(ended.text.starts_with("error: ") && ended.text.contains(told), "{}", ended.text);
     }

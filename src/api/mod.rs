@@ -43,9 +43,9 @@ use crate::actions::catalogue::Catalogues;
 use crate::actions::replays::Rates;
 
 pub use config::Config;
+pub use router::{metrics_router, router};
 #[doc(hidden)]
 pub use routes::events::benched;
-pub use router::{metrics_router, router};
 
 /// What every handler works with. Clones share it.
 #[derive(Clone)]

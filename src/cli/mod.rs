@@ -125,6 +125,14 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// The Postgres of a bench, which starts it
+    #[command(hide = true)]
+    BenchPostgres {
+        #[command(flatten)]
+        options: bench::keep::Options,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Say whether the configuration is good, and where each value comes from
     CheckConfig(Settings),
     /// Print the description of the API (OpenAPI 3.1, JSON)
@@ -234,6 +242,7 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
         | Command::Bench { settings: own, .. }
         | Command::BenchReceiver { settings: own, .. }
         | Command::Keys(Noun { command: AnyKeys::RotateMaster { settings: own, .. }, .. })
+        | Command::BenchPostgres { settings: own, .. }
         | Command::Listen { settings: own, .. } => own,
         _ => settings,
     };
@@ -247,7 +256,7 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
     }
     let config = match &command {
         Command::Dev(_) => dev::settle(loaded),
-        Command::Bench { .. } => bench::settle(loaded),
+        Command::Bench { .. } | Command::BenchPostgres { .. } => bench::settle(loaded),
         _ => loaded.config,
     };
     log::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
@@ -264,6 +273,7 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
             Command::Listen { options, .. } => listen::run(options, &config, shutdown).await,
             Command::Bench { options, .. } => bench::run(*options, &config, file, shutdown).await,
             Command::BenchReceiver { options, .. } => bench::receive::run(options, shutdown).await,
+            Command::BenchPostgres { options, .. } => bench::keep::run(options, shutdown).await,
             _ => Ok(()),
         }
     });

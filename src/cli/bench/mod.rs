@@ -20,11 +20,12 @@
 //!   that of Tidings and of Postgres alone.
 //! - It uses the REST API as anybody does. The database is only looked at (and, in one scenario, kept waiting).
 //! - A latency begins with the producer's call and ends with the receiver's last byte.
-//! - Whatever it started ends with it.
+//! - Whatever it started ends with it, also when it is killed.
 //!
 //! **To add** a scenario: a variant of [`scenarios::Scenario`] and a function beside the others.
 
 mod ground;
+pub(super) mod keep;
 mod load;
 mod measure;
 mod options;
@@ -103,11 +104,8 @@ async fn carry_out(
         let measuring = stage.carry_out(scenario);
         shutdown.run_until_cancelled(measuring).await
     };
-    let cleared = ground.clear().await;
-    let outcome =
-        measured.unwrap_or_else(|| Err(Failure::told("interrupted; everything that was started has ended")))?;
-    cleared?;
-    Ok(outcome)
+    ground.clear().await;
+    measured.unwrap_or_else(|| Err(Failure::told("interrupted; everything that was started has ended")))
 }
 
 fn show(report: &Report, options: &Options) -> Result<(), Failure> {

@@ -10,10 +10,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::load::{Extent, MIN_PAYLOAD};
 use super::scenarios::Scenario;
 use crate::cli::Failure;
+use crate::cli::reach::{As, Reach};
 use crate::domain::secret::Secret;
-
-/// The variable that may hold the platform key in place of the option.
-const KEY_VARIABLE: &str = "TIDINGS_KEY";
 
 pub(in crate::cli) const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +22,8 @@ Examples:
   tidings bench single --database-url postgres://… your own Postgres
   tidings bench single --url http://10.0.0.5:8080 --receiver-host 10.0.0.9
                                                    a running Tidings, whose egress.allow has 10.0.0.9;
-                                                   its platform key is in TIDINGS_KEY";
+                                                   its platform key is in TIDINGS_KEY, a --key-file
+                                                   or a --profile";
 
 /// The command line.
 #[derive(Debug, Clone, Args)]
@@ -38,17 +37,20 @@ pub(in crate::cli) struct Options {
     /// Measure this running Tidings, such as `http://127.0.0.1:8080`, instead of starting one
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The platform key of that Tidings [default: the variable `TIDINGS_KEY`]
-    #[arg(long, value_name = "KEY", requires = "url")]
-    key: Option<Secret>,
+    /// A file that holds the platform key of that Tidings and nothing else [default: the variable `TIDINGS_KEY`]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// A profile from ~/.config/tidings/profiles.toml that names that Tidings and its platform key
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Process ids of that Tidings, where it runs on this host: their CPU and memory are measured
-    #[arg(long, value_name = "PID,…", value_delimiter = ',', requires = "url")]
+    #[arg(long, value_name = "PID,…", value_delimiter = ',')]
     pid: Vec<u32>,
     /// The Postgres to use, or that the running Tidings uses: its log, and if it is on this host its CPU, are measured
     #[arg(long, value_name = "URL")]
     pub(super) database_url: Option<Secret>,
     /// The folder of the bench's own Postgres, which is kept [default: a temporary one, which is removed]
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "database_url"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "profile", "database_url"])]
     data_dir: Option<PathBuf>,
     /// The address of this host that Tidings reaches the receivers at
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -122,21 +124,34 @@ impl Options {
 
     /// Where to measure.
     pub(super) fn site(&self) -> Result<Site, Failure> {
-        match (&self.url, &self.database_url) {
-            (Some(url), _) => {
-                let (authority, address) = locate(url)?;
-                Ok(Site::Running { address, authority, key: self.platform_key()?, pids: self.pid.clone() })
-            }
-            (None, Some(database)) => Ok(Site::Database(database.clone())),
-            (None, None) => Ok(Site::Embedded(self.data_dir.clone())),
+        if self.url.is_some() || self.profile.is_some() {
+            return self.running();
         }
+        for (name, is_given) in [("--key-file", self.key_file.is_some()), ("--pid", !self.pid.is_empty())] {
+            if is_given {
+                return Err(Failure::told(format!(
+                    "{name} is of a running Tidings: name that with --url or --profile"
+                )));
+            }
+        }
+        Ok(match &self.database_url {
+            Some(database) => Site::Database(database.clone()),
+            None => Site::Embedded(self.data_dir.clone()),
+        })
     }
 
-    fn platform_key(&self) -> Result<Secret, Failure> {
-        let of_variable = || std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty()).map(Secret::from);
-        self.key.clone().or_else(of_variable).ok_or_else(|| {
-            Failure::told(format!("--url needs the platform key: set the variable {KEY_VARIABLE}, or give --key"))
-        })
+    /// A Tidings that runs, found as every command finds one.
+    fn running(&self) -> Result<Site, Failure> {
+        let reach = Reach::of(self.url.clone(), self.key_file.clone(), self.profile.clone());
+        let place = reach.place_here(As::Platform)?;
+        let origin = if self.url.is_some() { "--url" } else { &place.url.origin };
+        let (authority, address) = locate(origin, &place.url.value)?;
+        let key = place.key.ok_or_else(|| {
+            Failure::told(format!(
+                "{origin} needs the platform key: set the variable TIDINGS_KEY, or give --key-file or --profile"
+            ))
+        })?;
+        Ok(Site::Running { address, authority, key: key.value, pids: self.pid.clone() })
     }
 
     /// How long each trial goes on.
@@ -182,8 +197,8 @@ fn payload() -> impl TypedValueParser<Value = usize> {
 }
 
 /// Host and port of a URL as requests name them, and the address that leads there.
-fn locate(url: &str) -> Result<(String, SocketAddr), Failure> {
-    let wrong = |why: &str| Failure::told(format!("--url {url}: {why}, such as http://127.0.0.1:8080"));
+fn locate(origin: &str, url: &str) -> Result<(String, SocketAddr), Failure> {
+    let wrong = |why: &str| Failure::told(format!("{origin} {url}: {why}, such as http://127.0.0.1:8080"));
     let rest = url.strip_prefix("http://").ok_or_else(|| wrong("must be the plain HTTP address of Tidings itself"))?;
     let authority = rest.trim_end_matches('/');
     if authority.is_empty() || authority.contains(['/', '?', '@']) {
@@ -208,10 +223,10 @@ mod tests {
             ("http://[::1]:9", "[::1]:9", "[::1]:9"),
             ("http://127.0.0.1", "127.0.0.1", "127.0.0.1:80"),
         ] {
-            assert_eq!(locate(url).expect(url), (authority.to_owned(), address.parse().expect("an address")));
+            assert_eq!(locate("--url", url).expect(url), (authority.to_owned(), address.parse().expect("an address")));
         }
         for wrong in ["https://127.0.0.1", "127.0.0.1:8080", "http://", "http://127.0.0.1:8080/v1"] {
-            let told = locate(wrong).expect_err(wrong).text(Paint::OFF);
+            let told = locate("--url", wrong).expect_err(wrong).text(Paint::OFF);
             assert!(told.contains("such as http://127.0.0.1:8080"), "{told}");
         }
     }

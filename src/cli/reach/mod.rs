@@ -100,12 +100,22 @@ impl Reach {
 
     /// A client for what the options and this process's environment say.
     pub(super) fn client(&self, who: As) -> Result<Client, Failure> {
-        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let client = Client::new(self.place(who, &variable, neighbour::look)?)?;
+        let client = Client::new(self.place_here(who)?)?;
         if client.is_exposed() {
             warn("the key goes over the network in clear text: use an https:// address");
         }
         Ok(client)
+    }
+
+    /// The same of a command whose options have other names.
+    pub(super) const fn of(api: Option<String>, key_file: Option<PathBuf>, profile: Option<String>) -> Self {
+        Self { api, key_file, tenant: None, profile, json: false }
+    }
+
+    /// What the options and this process's environment say.
+    pub(super) fn place_here(&self, who: As) -> Result<Place, Failure> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        self.place(who, &variable, neighbour::look)
     }
 
     fn place(

@@ -11,11 +11,8 @@ use crate::api::problem::Problem;
 use crate::domain::ids::{EventId, TenantId};
 use crate::store::outbox::accept::NewEvent;
 
-const INTAKE: Intake<fn() -> EventId> = Intake {
-    tenant_id: TenantId::from_u128(1),
-    max_event_bytes: 256 * 1024,
-    new_id: || EventId::from_u128(1 << 30),
-};
+const INTAKE: Intake<fn() -> EventId> =
+    Intake { tenant_id: TenantId::from_u128(1), max_event_bytes: 256 * 1024, new_id: || EventId::from_u128(1 << 30) };
 
 /// The event of a body.
 pub fn read_event(body: Bytes) -> Result<NewEvent, Problem> {

@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::Failure;
 
-/// How long an orderly end may take.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long the orderly end of a process that keeps nothing may take.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// A child; it is asked to end when this is dropped.
 #[derive(Debug)]
@@ -39,23 +39,27 @@ pub(super) fn command(arguments: &[&str]) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Starts it. `children` has ended when it has.
-pub(super) fn start(mut command: Command, children: &TaskTracker) -> Result<(Held, ChildStdout, ChildStderr), Failure> {
+/// Starts it. `children` has ended when it has; for that it gets `grace`, and is killed then.
+pub(super) fn start(
+    mut command: Command,
+    grace: Duration,
+    children: &TaskTracker,
+) -> Result<(Held, ChildStdout, ChildStderr), Failure> {
     let mut child = command.spawn()?;
     let (Some(pid), Some(output), Some(errors)) = (child.id(), child.stdout.take(), child.stderr.take()) else {
         return Err(Failure::told("a process of the bench ended at once"));
     };
     let stop = CancellationToken::new();
-    let ended = children.spawn(attend(child, stop.clone()));
+    let ended = children.spawn(attend(child, grace, stop.clone()));
     Ok((Held { pid, stop: stop.drop_guard(), ended }, output, errors))
 }
 
 /// Keeps its standard input open until it is to end.
-async fn attend(mut child: Child, stop: CancellationToken) {
+async fn attend(mut child: Child, grace: Duration, stop: CancellationToken) {
     stop.cancelled().await;
     // Closes its standard input: that is what asks it to end.
     drop(child.stdin.take());
-    if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+    if tokio::time::timeout(grace, child.wait()).await.is_err() {
         // It may have ended just now.
         drop(child.kill().await);
     }

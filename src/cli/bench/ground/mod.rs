@@ -2,13 +2,13 @@
 //!
 //! **Invariants**
 //! - Every process that is started here ends with the bench, however that ends: its standard input is a pipe that only
-//!   the bench holds (see `lifeline`). The embedded Postgres is stopped by the bench, so one that is killed leaves it behind.
+//!   the bench holds (see `lifeline`). Postgres is no child of the bench but kept by one.
 //! - Children are not in the terminal's process group: Ctrl-C asks the bench, and the bench asks them.
 
 mod caller;
 mod child;
-mod folder;
 mod furnish;
+mod postgres;
 mod receivers;
 mod tidings;
 
@@ -22,9 +22,8 @@ use super::options::{Options, Site};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::domain::secret::Secret;
-use crate::embedded::{self, DATABASE, Server};
 use crate::store::{self, Store};
-use folder::Folder;
+use postgres::Postgres;
 
 pub(in crate::cli) use caller::Caller;
 pub(in crate::cli) use furnish::Furnished;
@@ -41,9 +40,8 @@ pub(in crate::cli) struct Ground {
     /// The receivers.
     pub(in crate::cli) receivers: Receivers,
     way: Way,
-    server: Option<Server>,
-    /// Removed with it.
-    folder: Option<Folder>,
+    own_postgres: Option<Postgres>,
+    is_passing: bool,
     children: TaskTracker,
 }
 
@@ -65,7 +63,7 @@ impl Ground {
     ) -> Result<Self, Failure> {
         let children = TaskTracker::new();
         let receivers = Receivers::start(options.receiver_host, &children).await?;
-        let (mut server, mut folder) = (None, None);
+        let (mut own_postgres, mut is_passing) = (None, false);
         let (way, url) = match options.site()? {
             Site::Running { address, authority, key, pids } => {
                 let there = Tidings::there(address, authority, key, pids);
@@ -73,19 +71,15 @@ impl Ground {
             }
             Site::Database(url) => (Way::Own(tidings::Settings::new(&url, config, config_file, options)), Some(url)),
             Site::Embedded(data_dir) => {
-                let data_dir = match data_dir {
-                    Some(given) => given,
-                    None => folder.insert(Folder::new()?).path().to_owned(),
-                };
-                let started = Server::start(&embedded::Config::new(data_dir)).await?;
-                let url = Secret::from(server.insert(started).url(DATABASE));
+                is_passing = data_dir.is_none();
+                let url = own_postgres.insert(Postgres::start(data_dir.as_deref()).await?).url().clone();
                 (Way::Own(tidings::Settings::new(&url, config, config_file, options)), Some(url))
             }
         };
         let store = url.map(|url| connect(&url)).transpose()?;
-        let mut ground = Self { store, postgres: None, receivers, way, server, folder, children };
+        let mut ground = Self { store, postgres: None, receivers, way, own_postgres, is_passing, children };
         if let Err(failure) = ground.look_at_postgres().await {
-            ground.clear().await?;
+            ground.clear().await;
             return Err(failure);
         }
         Ok(ground)
@@ -109,7 +103,7 @@ impl Ground {
 
     /// Whether what was made here goes with it.
     pub(in crate::cli) const fn is_passing(&self) -> bool {
-        self.folder.is_some()
+        self.is_passing
     }
 
     /// Whether processes are started here, or there is one already.
@@ -118,8 +112,8 @@ impl Ground {
     }
 
     /// Ends everything that was started here, and waits until it has ended.
-    pub(in crate::cli) async fn clear(self) -> Result<(), Failure> {
-        let Self { store, receivers, way, server, folder, children, .. } = self;
+    pub(in crate::cli) async fn clear(self) {
+        let Self { store, receivers, way, own_postgres, children, .. } = self;
         // Whoever starts or holds processes lets go of them.
         drop((receivers, way));
         children.close();
@@ -127,11 +121,9 @@ impl Ground {
         if let Some(store) = store {
             store.close().await;
         }
-        if let Some(server) = server {
-            server.stop().await?;
+        if let Some(postgres) = own_postgres {
+            postgres.stop().await;
         }
-        drop(folder);
-        Ok(())
     }
 }
 

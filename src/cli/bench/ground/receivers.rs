@@ -26,7 +26,7 @@ impl Receivers {
     /// Starts them.
     pub(super) async fn start(host: IpAddr, children: &TaskTracker) -> Result<Self, Failure> {
         let command = child::command(&["bench-receiver", "--host", &host.to_string()])?;
-        let (held, output, mut errors) = child::start(command, children)?;
+        let (held, output, mut errors) = child::start(command, child::GRACE, children)?;
         let mut output = BufReader::with_capacity(64 * 1024, output);
         let mut line = String::new();
         output.read_line(&mut line).await?;

@@ -123,7 +123,7 @@ async fn serve(settings: &Settings, children: &TaskTracker) -> Result<(Held, Soc
         command.arg("--config").arg(file);
     }
     command.envs(settings.variables.iter().map(|(name, value)| (name, value.expose_secret())));
-    let (held, output, errors) = child::start(command, children)?;
+    let (held, output, errors) = child::start(command, child::GRACE, children)?;
     drop(output);
     let (listens, listening) = oneshot::channel();
     children.spawn(read_log(errors, listens));
