@@ -152,7 +152,7 @@ pub(in crate::store) async fn revive(
                RETURNING d.*
            )
            INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
-           SELECT tenant_id, id, webhook_id, $3, dialect_revision, attempts, attempts FROM revived
+           SELECT tenant_id, id, webhook_id, $3, dialect_revision, coalesce(number, attempts), coalesce(number, attempts) FROM revived
            RETURNING id AS "id: DeliveryId""#,
         tenant_id as TenantId,
         ids as _,

@@ -118,9 +118,9 @@ impl Store {
                ), settled AS (
                    SELECT * FROM finished UNION ALL SELECT * FROM postponed
                ), buried AS (
-                   INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, detail)
+                   INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, number, detail)
                    SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason,
-                       number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, detail
+                       number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, CASE WHEN outcome IS NULL THEN number END, detail
                    FROM finished WHERE verdict = 'dead'
                ), recorded AS (
                    INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,
