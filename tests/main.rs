@@ -32,6 +32,7 @@ mod lease;
 mod lists;
 mod master_key;
 mod metrics;
+mod model;
 mod namespace;
 mod odd_events;
 mod openapi;
