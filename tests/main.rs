@@ -7,6 +7,7 @@ mod accept;
 mod bad_input;
 mod bad_webhooks;
 mod bench;
+mod canaries;
 mod catalogue;
 mod challenge;
 mod change;

@@ -179,9 +179,17 @@ fn misfit<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> P
         "unknown_member" => story.replacen("unknown field", "there is no member", 1),
         "required" => "must be given".to_owned(),
         "duplicate_member" => "is given twice".to_owned(),
-        _ => format!("does not fit: {story}"),
+        _ => format!("does not fit: {}", without_value(story)),
     };
     Problem::invalid(vec![Fault::new(path, code, detail)])
+}
+
+/// What the reader says of a misfit, without the value: whoever puts a secret into the wrong member does not want to see it
+/// again in an error, which is logged and passed around.
+fn without_value(story: &str) -> String {
+    let Some((found, expected)) = story.rsplit_once(", expected ") else { return story.to_owned() };
+    let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
 }
 
 /// [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
@@ -244,6 +252,22 @@ mod tests {
             let told = told(body);
             assert_eq!((&told["status"], &told["errors"][0]["pointer"]), (&422.into(), &pointer.into()), "{body}");
             assert_eq!(told["errors"][0]["code"], code, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_not_repeated() {
+        for (body, detail) in [
+            (r#"{"name":17}"#, "does not fit: invalid type: integer, expected a string"),
+            (
+                r#"{"name":"x","inner":"hush, expected `\"quiet"}"#,
+                "does not fit: invalid type: string, expected a sequence",
+            ),
+            (r#"{"name":"x","inner":[{"a/b":-1.5}]}"#, "does not fit: invalid type: floating point, expected u8"),
+            (r#"{"name":"x","inner":[{"a/b":300}]}"#, "does not fit: invalid value: integer, expected u8"),
+            (r#"{"name":null}"#, "does not fit: invalid type: null, expected a string"),
+        ] {
+            assert_eq!(told(body)["errors"][0]["detail"], detail, "{body}");
         }
     }
 

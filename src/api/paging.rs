@@ -233,6 +233,30 @@ mod tests {
         assert_eq!(seen, [0, 1, 2, 3, 4]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_cursor_is_good_for_its_own_list_and_tenant_and_no_other_text_is(
+            number: u128,
+            tenant: u128,
+            other: u128,
+            text in "[A-Za-z0-9_-]{0,40}|\\PC{0,30}",
+            (at, with) in (0_usize..200, "[A-Za-z0-9_-]"),
+        ) {
+            let own = Scope::new("/v1/things", Some(TenantId::from_u128(tenant)));
+            let cursor = own.write(number);
+            proptest::prop_assert_eq!(own.read(&cursor), Some(number));
+            proptest::prop_assert_eq!(Scope::new("/v1/others", Some(TenantId::from_u128(tenant))).read(&cursor), None);
+            proptest::prop_assert_eq!(Scope::new("/v1/things", None).read(&cursor), None);
+            let another = Scope::new("/v1/things", Some(TenantId::from_u128(other)));
+            proptest::prop_assert_eq!(another.read(&cursor).is_some(), tenant == other);
+            proptest::prop_assert!(own.read(&text).is_none_or(|_| text == cursor), "{text}");
+            let mut tampered = cursor.clone();
+            let at = at % cursor.len();
+            tampered.replace_range(at..=at, &with);
+            proptest::prop_assert_eq!(own.read(&tampered).is_some(), tampered == cursor, "{}", tampered);
+        }
+    }
+
     #[test]
     fn sizes_and_cursors_of_elsewhere_are_refused() {
         for size in ["0", "-1", "101", "abc", "", "+5", "1e1", "99999999999999999999999"] {

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::body::{Body, BodySlot, Facts};
 use super::sign::Subject;
-use super::verify::same;
 use crate::domain::ids::EventId;
+use crate::domain::secret::same;
 
 /// A dialect's challenge. It is signed like an event ([`Challenge::subject`] tells of what).
 #[derive(Debug, Clone)]

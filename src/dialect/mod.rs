@@ -73,6 +73,8 @@
 //! **To add** a dialect, add a file to `config/dialects/`, a line in `set` and a folder in `tests/golden/`. To add a
 //! placeholder, see `template`; to add a key to the file, see `file`.
 
+#[cfg(test)]
+mod any_request;
 mod body;
 mod challenge;
 mod error;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use subtle::ConstantTimeEq;
 
 use super::body::BodySlot;
 use super::keys::Keys;
 use super::profile::Profile;
 use super::sign::{HeaderSlot, SignedSlot, Stamped};
+use crate::domain::secret::same;
 
 /// Why a request is not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,11 +150,6 @@ impl Profile {
         let age = stamp.format.read(&said).and_then(|time| now.signed_duration_since(time).abs().to_std().ok());
         if age.is_some_and(|age| age <= tolerance) { Ok(()) } else { Err(VerifyError::Stale(said)) }
     }
-}
-
-/// Compares in a time that depends on the lengths alone.
-pub(super) fn same(left: &str, right: &str) -> bool {
-    left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -145,6 +145,26 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_receiver_asks_for_it_is_not_before_now_and_not_beyond_the_limit(
+            value in "[0-9]{0,40}|\\PC{0,40}|(Mon|Fri), [0-3][0-9] (Jan|Feb) [0-9]{4,6} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] (GMT|[+-][0-9]{4})",
+            now in 0_i64..253_402_300_000,
+            limit in 0_u64..1 << 40,
+        ) {
+            let now = DateTime::from_timestamp(now, 0).expect("a time");
+            let digits = !value.trim().is_empty() && value.trim().bytes().all(|byte| byte.is_ascii_digit());
+            match RetryAfter::parse(&value) {
+                None => proptest::prop_assert!(!digits, "{value}"),
+                Some(after) => {
+                    let until = after.until(now, Duration::from_secs(limit));
+                    let latest = super::super::clock::later(now, Duration::from_secs(limit));
+                    proptest::prop_assert!(now <= until && until <= latest, "{value}: {until}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn retry_after_is_read_as_seconds_or_date_and_clamped() {
         let now = DateTime::UNIX_EPOCH;

@@ -8,6 +8,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// A secret text: a signing secret, a static token or an API key. `Debug` and logs show nothing of it.
 pub type Secret = SecretString;
@@ -47,6 +48,13 @@ pub enum SecretError {
     /// The ciphertext was changed, or belongs to another webhook.
     #[error("a sealed secret does not open: its ciphertext was altered or belongs elsewhere")]
     Corrupt,
+}
+
+/// Whether two texts, of which one is a secret or was made with one, are the same: in a time that depends on their lengths
+/// alone. Nothing else compares secrets, signatures, challenges or digests of keys.
+#[must_use]
+pub fn same(left: impl AsRef<[u8]>, right: impl AsRef<[u8]>) -> bool {
+    left.as_ref().ct_eq(right.as_ref()).into()
 }
 
 /// A secret as the database keeps it.
@@ -144,6 +152,14 @@ mod tests {
 
     fn key(byte: u8) -> MasterKey {
         MasterKey::from_base64(&BASE64_STANDARD.encode([byte; 32])).expect("a key")
+    }
+
+    #[test]
+    fn texts_are_the_same_or_not() {
+        assert!(same("abc", b"abc") && same("", ""));
+        for (left, right) in [("abc", "abd"), ("abc", "ab"), ("", "a"), ("abc", "Abc")] {
+            assert!(!same(left, right), "{left} {right}");
+        }
     }
 
     fn keys(sealing: u8, further: &[u8]) -> MasterKeys {

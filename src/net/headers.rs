@@ -221,6 +221,28 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// What passes is one line of a request each, by the grammar of RFC 9110 as written down here once more.
+        #[test]
+        fn what_passes_is_one_line_each_and_none_of_ours(
+            pairs in proptest::collection::vec(("[A-Za-z_-]{0,12}|\\PC{0,6}|[\\x00-\\x7f]{0,6}", "[ -~]{0,20}|\\PC{0,8}|[\\x00-\\xff]{0,8}"), 0..4),
+        ) {
+            let given: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let Ok(headers) = check(&given) else { return Ok(()) };
+            proptest::prop_assert_eq!(headers.iter().count(), given.len());
+            for (name, value) in headers.iter() {
+                let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                proptest::prop_assert!(!name.is_empty() && name.bytes().all(is_token), "{name:?}");
+                proptest::prop_assert!(value.chars().all(|c| (' '..='~').contains(&c)) && value.trim() == value, "{value:?}");
+                let folded = name.replace('_', "-");
+                for ours in ["host", "content-length", "transfer-encoding", "connection", "te", "webhook-id"] {
+                    proptest::prop_assert_ne!(&folded, ours);
+                }
+                proptest::prop_assert!(given.iter().any(|(own, same)| own.eq_ignore_ascii_case(name) && *same == value));
+            }
+        }
+    }
+
     #[test]
     fn number_and_size_are_bounded() {
         let names: Vec<_> = (0..33).map(|n| format!("x-{n}")).collect();

@@ -40,6 +40,7 @@ impl Span {
 struct Arrived {
     spans: Mutex<Vec<Span>>,
     keys: Mutex<Vec<String>>,
+    raw: Mutex<String>,
     grew: Notify,
 }
 
@@ -65,6 +66,11 @@ impl Collector {
 
     pub fn spans(&self) -> Vec<Span> {
         self.arrived.spans.lock().unwrap().clone()
+    }
+
+    /// All that arrived, bytes that are no text left out.
+    pub fn text(&self) -> String {
+        self.arrived.raw.lock().unwrap().clone()
     }
 
     /// What every request carried as `x-api-key`.
@@ -93,6 +99,7 @@ async fn take(State(arrived): State<Arc<Arrived>>, headers: HeaderMap, body: Byt
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let key = headers.get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
     arrived.keys.lock().unwrap().push(key.to_owned());
+    arrived.raw.lock().unwrap().push_str(&String::from_utf8_lossy(&body));
     let request = ExportTraceServiceRequest::decode(body).expect("an export");
     for resource in request.resource_spans {
         let named = resource.resource.iter().flat_map(|resource| &resource.attributes);

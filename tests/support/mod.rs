@@ -1,5 +1,6 @@
 //! What behaviour tests stand on: a database of their own, a whole Tidings in this process, receivers that misbehave.
 
+pub mod canary;
 pub mod collector;
 pub mod database;
 pub mod described;
@@ -9,7 +10,9 @@ pub mod liar;
 pub mod load;
 pub mod process;
 pub mod receiver;
+pub mod secure;
 pub mod shell;
+pub mod witness;
 pub mod world;
 
 pub use receiver::{Receiver, Reply};

@@ -36,6 +36,13 @@ impl Shell {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Writes a file below its home.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.home.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    }
+
     /// The command, ready to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));

@@ -7,14 +7,13 @@ use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::memory::Memory;
 use super::rate::{Bucket, Buckets};
 use crate::api::kinds;
 use crate::api::problem::Problem;
 use crate::domain::ids::TenantId;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, same};
 use crate::domain::tenant::{Principal, Rate};
 use crate::store::Store;
 
@@ -68,7 +67,7 @@ impl Keyring {
     }
 
     async fn look_up(&self, digest: &KeyDigest, store: &Store) -> Result<Known, Problem> {
-        let principal = if self.platform.is_some_and(|platform| bool::from(platform.ct_eq(digest))) {
+        let principal = if self.platform.is_some_and(|platform| same(platform, digest)) {
             Some(Principal::Platform { key: None, rate: None })
         } else {
             store.principal(digest).await?

@@ -1,5 +1,7 @@
 //! URL intake: what is refused and why, what is accepted and in which form.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use crate::net::Config;
@@ -192,6 +194,54 @@ proptest! {
         if let Ok(target) = parse(&format!("https://{host}{tail}")) {
             prop_assert_eq!(parse(target.as_str()), Ok(target));
         }
+    }
+
+    /// Every spelling of an IPv4 address that some resolver or parser understands.
+    #[test]
+    fn no_spelling_of_any_forbidden_address_passes(
+        network in prop::sample::select(vec!["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "0.0.0.0/8", "224.0.0.0/4"]),
+        host: u32,
+        (scheme, port, upper) in ("https?", "(:[1-9][0-9]{0,3})?", any::<bool>()),
+    ) {
+        let network: ipnet::Ipv4Net = network.parse().expect("a network");
+        let address = u32::from(network.network()) | (host & u32::from(network.hostmask()));
+        let [a, b, c, d] = address.to_be_bytes();
+        let dotted = std::net::Ipv4Addr::from(address).to_string();
+        let low = address & 0xffff;
+        let wide = |text: &str| -> String {
+            text.chars().map(|c| c.to_digit(10).and_then(|n| char::from_u32(0xff10 + n)).unwrap_or(c)).collect()
+        };
+        let escaped = dotted.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
+        let (six, hex) = (format!("{:x}:{low:x}", address >> 16), |n: u8| format!("0x{n:x}"));
+        for spelling in [
+            dotted.clone(), format!("{dotted}."), format!("{address}"), format!("{address:#x}"), format!("0{address:o}"),
+            format!("{a}.{b}.{low}"), format!("{a}.{}", address & 0xff_ffff), format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+            format!("{}.{}.{}.{}", hex(a), hex(b), hex(c), hex(d)), format!("{a:03}.{b:03}.{c:03}.{d:03}"),
+            format!("{a}.{b}.{c}.{}", hex(d)), wide(&dotted), dotted.replace('.', "。"), dotted.replace('.', "．"), escaped,
+            format!("[::ffff:{dotted}]"), format!("[::ffff:{six}]"), format!("[::{six}]"), format!("[64:ff9b::{six}]"),
+            format!("[2002:{six}::]"), format!("[::ffff:0:{six}]"), format!("user@{dotted}"), format!("example.com@{dotted}"),
+            format!("{dotted}\\@example.com"), format!("{dotted}%00.example.com"),
+        ] {
+            let spelling = if upper { spelling.to_uppercase() } else { spelling };
+            let url = format!("{scheme}://{spelling}{port}/");
+            prop_assert!(Target::parse(&url, true, &strict()).is_err(), "{url}");
+        }
+    }
+
+    /// Two parsers that know nothing of each other see the same host, and the canonical form is a form of its own.
+    #[test]
+    fn what_passes_leads_to_one_host(text in "https?://[a-zA-Z0-9.:@%_\\[\\]äß０-９-]{1,24}(/[\\PC]{0,8})?(\\?[\\PC]{0,6})?") {
+        let Ok(target) = parse(&text) else { return Ok(()) };
+        let uri: hyper::Uri = target.as_str().parse().expect("a URI");
+        let host = match target.host_kind() {
+            HostKind::Name(name) => name.to_owned(),
+            HostKind::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            HostKind::Address(address) => address.to_string(),
+        };
+        prop_assert_eq!(uri.host(), Some(host.as_str()), "{}", text);
+        prop_assert!(target.as_str().is_ascii() && !target.as_str().contains(['@', '#', '\\', ' ']), "{}", target.as_str());
+        prop_assert_eq!(uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 }), target.port());
+        prop_assert_eq!(parse(target.as_str()), Ok(target));
     }
 
     #[test]

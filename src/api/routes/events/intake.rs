@@ -204,4 +204,6 @@ fn read_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 #[cfg(test)]
+mod any_body;
+#[cfg(test)]
 mod tests;
