@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::support::{Receiver, Reply, World};
 
@@ -26,15 +25,12 @@ async fn fresh_events_of_50_webhooks_arrive_while_one_with_5000_hangs() {
     }
     hanging.wait_for(32).await;
 
-    let reported = Instant::now();
     let events = (0..50).map(|number| tenant.event(format!("fresh.{number}").leak(), json!({})));
     join_all(events).await;
     let received = fresh.wait_for(50).await;
-    let last = received.iter().map(|one| one.at).max().expect("some");
-    assert!(last - reported < Duration::from_secs(2), "{:?}", last - reported);
     let paths: std::collections::HashSet<_> = received.iter().map(|one| one.path.clone()).collect();
     assert_eq!(paths.len(), 50);
-    assert!(hanging.count() <= 32, "{} under way", hanging.count());
+    assert_eq!(hanging.count(), 32, "what hangs hangs still: nothing waited for it to time out");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The dispatcher: one look at the database after another, and workers in between.
+//! The dispatcher: a watch over lease and webhooks, one look for due deliveries after another, and workers beside them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,8 @@ use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
+/// While the database is away, it is tried this often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Delivers what is due, as long as it is told to.
 pub struct Dispatcher {
@@ -37,7 +39,7 @@ pub struct Dispatcher {
     pub(super) chores: Chores,
     pub(super) vitals: Arc<Vitals>,
     lanes: Mutex<Lanes>,
-    /// Claimed deliveries that cannot be sent now, to be released by the next tick.
+    /// Claimed deliveries that cannot be sent now, to be released by the next look.
     returned: Mutex<Vec<Claimed>>,
     /// Webhooks whose deliveries could not be prepared, and until when none is claimed.
     pub(super) resting: Mutex<HashMap<WebhookId, Instant>>,
@@ -80,8 +82,23 @@ impl Dispatcher {
 
     /// Dispatches until `shutdown`, then ends in order: see [`Dispatcher::close`].
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        tokio::join!(self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
+        tokio::join!(self.watch_on(&shutdown), self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
         self.close().await;
+    }
+
+    /// Watches at a steady pace: without a lease and a fresh view nothing is sent, so nothing that may take long is done here.
+    async fn watch_on(self: &Arc<Self>, shutdown: &CancellationToken) {
+        let mut pause = self.config.poll();
+        while !shutdown.is_cancelled() {
+            pause = match self.watch().await {
+                Ok(()) => self.config.poll(),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for what changed");
+                    (pause * 2).min(LONGEST_PAUSE)
+                }
+            };
+            shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
     }
 
     /// One look after another.
@@ -89,9 +106,9 @@ impl Dispatcher {
         let mut pause = self.config.poll();
         while !shutdown.is_cancelled() {
             let began = tokio::time::Instant::now();
-            if let Err(error) = self.tick().await {
+            if let Err(error) = self.look().await {
                 warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for due deliveries");
-                pause = (pause * 2).min(Duration::from_secs(1));
+                pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
                 // With very many lanes a look takes long; it never takes more than a fifth of the time.
                 pause = self.config.poll().max(began.elapsed() * 4);
@@ -104,9 +121,26 @@ impl Dispatcher {
         }
     }
 
-    /// One look at the database: renews the lease, takes over changes, releases what cannot be sent, claims what is due.
+    /// Everything that a dispatcher asks the database for, once.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
-        let looked = self.look().await;
+        self.watch().await?;
+        self.look().await
+    }
+
+    /// Renews the lease and takes over changes.
+    async fn watch(&self) -> Result<(), StoreError> {
+        if self.lease.keep(&self.context.store).await? {
+            // Nobody waited for this process while its lease was over.
+            self.directory.forget();
+            let waiting = self.lanes().withdraw_all();
+            self.returned().extend(waiting);
+        }
+        self.directory.refresh(self.lease.ids()).await
+    }
+
+    /// Gives back what cannot be sent, does the chores that are due, claims.
+    async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
+        let looked = self.search().await;
         let (waiting, in_flight) = {
             let lanes = self.lanes();
             (lanes.queued(), lanes.in_flight())
@@ -115,14 +149,7 @@ impl Dispatcher {
         looked
     }
 
-    async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
-        if self.lease.keep(&self.context.store).await? {
-            // Nobody waited for this process while its lease was over.
-            self.directory.forget();
-            let waiting = self.lanes().withdraw_all();
-            self.returned().extend(waiting);
-        }
-        self.directory.refresh(self.lease.ids()).await?;
+    async fn search(self: &Arc<Self>) -> Result<(), StoreError> {
         self.release_returned().await?;
         self.chores.tick(&self.context).await?;
         self.claim_due().await?;

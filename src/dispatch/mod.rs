@@ -6,9 +6,10 @@
 //!   look: due lanes, claim ┘     ▲                                  │
 //!                                └────────── the next one ──────────┘
 //! ```
-//! [`Dispatcher::tick`] is one look at the database: it renews the lease, takes over changed webhooks, gives back what cannot be
-//! sent and claims what is due. `run` is a loop around it. Between ticks, workers take claimed deliveries out of the lanes
-//! one after another, and each makes a delivery's whole [`journey`]. What results say of webhooks is counted in [`vitals`].
+//! `run` is two loops. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The *look* gives back what
+//! cannot be sent, does chores and claims what is due, which may take as long as it takes. [`Dispatcher::tick`] is one of each.
+//! Beside them, workers take claimed deliveries out of the lanes one after another, and each makes a delivery's whole
+//! [`journey`]. What results say of webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
 //! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
@@ -16,8 +17,8 @@
 //! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
-//! What is old is dropped by the [`Keeper`], beside the loop.
-//! Replays are worked on beside it ([`replays`]): what they resend becomes due and comes in by the next look.
+//! What is old is dropped by the [`Keeper`], beside the loops.
+//! Replays are worked on beside them ([`replays`]): what they resend becomes due and comes in by the next look.
 //!
 //! **To add** a chore, write it in a file of its own and call it from [`chores`].
 
