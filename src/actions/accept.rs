@@ -1,12 +1,12 @@
 //! Accept: many producers' events in few transactions.
 //!
-//! A request hands its event to a queue and waits. Two flushers take turns: while one waits for its commit, the other takes
-//! everything that queued up meanwhile, so the batch grows with the load and a lone event never waits for company.
+//! A request hands its event to a queue and waits. What queues up while one statement is under way goes with the next, so the
+//! batch grows with the load; when many wait, a second statement runs beside the first. A lone event never waits for company.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::Context;
@@ -16,8 +16,13 @@ use crate::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::meters::{Meters, Source};
 
-/// Statements under way at once: one being committed, one being filled.
-const FLUSHERS: usize = 2;
+/// Statements under way at once.
+const STATEMENTS: u32 = 2;
+/// Events that are worth a second statement while one is under way; fewer wait for its end.
+const WORTH_A_SECOND: usize = 64;
+/// After a batch this large, the next one waits for company: under load, a statement more costs more than a moment less.
+const CROWD: usize = 8;
+const LINGER: Duration = Duration::from_millis(1);
 /// Events in one statement.
 const BATCH: usize = 500;
 /// Events that wait, and KiB of memory that they take; more are answered "busy".
@@ -56,7 +61,7 @@ struct Waiting {
     share: OwnedSemaphorePermit,
 }
 
-/// The way in for events. Clones share the queue; the flushers end when the last clone is gone.
+/// The way in for events. Clones share the queue; the flusher ends when the last clone is gone.
 #[derive(Clone)]
 pub struct Acceptor {
     queue: mpsc::Sender<Waiting>,
@@ -65,7 +70,7 @@ pub struct Acceptor {
     desk: Desk,
 }
 
-/// What a flusher works with.
+/// What the flusher works with.
 #[derive(Clone)]
 struct Desk {
     store: Store,
@@ -75,16 +80,13 @@ struct Desk {
 }
 
 impl Acceptor {
-    /// Starts the flushers on `tasks`. Without a target every delivery is left for a dispatcher elsewhere to claim.
+    /// Starts the flusher on `tasks`. Without a target every delivery is left for a dispatcher elsewhere to claim.
     #[must_use]
     pub fn start(context: &Context, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let Context { store, clock, telemetry, .. } = context.clone();
         let desk = Desk { store, clock, target, meters: telemetry.meters };
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..FLUSHERS {
-            tasks.spawn(flush(desk.clone(), Arc::clone(&waiting)));
-        }
+        tasks.spawn(flush(desk.clone(), waiting, tasks.clone()));
         let memory = Arc::new(Semaphore::new(MEMORY_KIB as usize));
         Self { queue, memory, batches: Arc::new(Semaphore::new(BATCHES)), desk }
     }
@@ -174,21 +176,57 @@ fn kibibytes(events: &[NewEvent]) -> u32 {
     u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX).min(MEMORY_KIB)
 }
 
-async fn flush(desk: Desk, waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
+/// Gathers what waits and has it stored, until the last way in is closed.
+async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
+    let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
+    let mut busy = false;
     loop {
         let mut batch = Vec::with_capacity(64);
-        if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+        if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
+        if busy {
+            tokio::time::sleep(LINGER).await;
+        }
+        let Some(turn) = turn(&slots, &mut waiting, &mut batch).await else { return };
+        busy = batch.len() >= CROWD;
+        let desk = desk.clone();
+        tasks.spawn(async move {
+            desk.answer(batch).await;
+            drop(turn);
+        });
+    }
+}
+
+/// Waits until a statement may begin: at once where none is under way, else when the batch is worth a second one.
+async fn turn(
+    slots: &Arc<Semaphore>,
+    waiting: &mut mpsc::Receiver<Waiting>,
+    batch: &mut Vec<Waiting>,
+) -> Option<OwnedSemaphorePermit> {
+    while batch.len() < WORTH_A_SECOND {
+        let room = BATCH - batch.len();
+        tokio::select! {
+            biased;
+            more = waiting.recv_many(batch, room) => if more == 0 { break },
+            all = Arc::clone(slots).acquire_many_owned(STATEMENTS) => return all.ok()?.split(1),
+        }
+    }
+    Arc::clone(slots).acquire_owned().await.ok()
+}
+
+impl Desk {
+    /// Stores a batch and tells each producer what became of its event.
+    async fn answer(&self, batch: Vec<Waiting>) {
         let (events, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|one| (one.event, (one.answer, one.share))).unzip();
-        let results = match desk.store(&events).await {
+        let results = match self.store(&events).await {
             Ok(accepted) => accepted.into_iter().map(Ok).collect(),
             Err(error) if events.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
                 refuse_all(error, events.len())
             }
             // One event must not fail its neighbours, nor wait for another's key with all of them behind it.
-            Err(_) => one_by_one(&desk, &events).await,
+            Err(_) => one_by_one(self, &events).await,
         };
         for ((answer, _), result) in answers.into_iter().zip(results) {
             // A producer that hung up meanwhile does not want to know.

@@ -21,6 +21,8 @@ use crate::telemetry::meters::Meters;
 
 /// Statements under way at once.
 const WORKERS: usize = 2;
+/// How long the first result of a batch waits for others: nobody waits for it, and a statement costs as much as many rows.
+const LINGER: Duration = Duration::from_millis(5);
 /// Results in one statement.
 const BATCH: usize = 500;
 /// Results that wait; beyond that, workers wait to hand theirs in.
@@ -100,9 +102,18 @@ struct Desk {
 
 async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Result>>>, open: Arc<Open>) {
     loop {
-        let mut batch = Vec::with_capacity(64);
-        if results.lock().await.recv_many(&mut batch, BATCH).await == 0 {
-            return;
+        let mut batch = Vec::with_capacity(128);
+        {
+            let mut results = results.lock().await;
+            if results.recv_many(&mut batch, BATCH).await == 0 {
+                return;
+            }
+            tokio::time::sleep(LINGER).await;
+            while batch.len() < BATCH
+                && let Ok(one) = results.try_recv()
+            {
+                batch.push(one);
+            }
         }
         let count = batch.len();
         let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();

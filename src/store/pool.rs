@@ -99,8 +99,14 @@ impl Store {
         // schema of that name, which is not there before the first migration, and so apply everything a second time.
         let options = options.options([("search_path", "public")]);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
-        // table would then read it whole.
-        let hot = options.clone().options([("enable_seqscan", "off"), ("jit", "off"), ("lock_timeout", LOCK_TIMEOUT)]);
+        // table would then read it whole. Nor does the length of a batch change the plan: to plan each anew costs more
+        // than most statements.
+        let hot = options.clone().options([
+            ("enable_seqscan", "off"),
+            ("jit", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+            ("lock_timeout", LOCK_TIMEOUT),
+        ]);
         let wait = Duration::from_secs(config.acquire_seconds);
         let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(wait).idle_timeout(None);
         Ok(Self {
