@@ -200,7 +200,14 @@ async fn no_send_begins_after_a_deactivation_was_answered() {
         tenant.events("a", 10).await;
         let beside = Tenant { world: &second, ..tenant.clone() };
         beside.events("a", 10).await;
-        tokio::join!(first.look(), second.look());
+        // A view lasts a second; a machine that is busy for longer needs another look.
+        for _ in 0..100 {
+            tokio::join!(first.look(), second.look());
+            if receiver.count() == 4 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         receiver.wait_for(4).await;
 
         first.run();
