@@ -47,6 +47,7 @@
 //! | 6 | [`cli`] | the program's commands |
 
 pub mod domain;
+pub mod failpoint;
 
 pub mod dialect;
 pub mod telemetry;

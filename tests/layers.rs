@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and the floors they lie on. Rooms on one floor do not import each other, except on the fifth, where the parts meet.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("domain", 0),
+    ("failpoint", 0),
     ("dialect", 1),
     ("telemetry", 1),
     ("client", 2),

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::Context;
 use crate::domain::clock::Clock;
 use crate::domain::lease::Claimed;
+use crate::failpoint::failpoint;
 use crate::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::meters::{Meters, Source};
@@ -113,7 +114,9 @@ impl Acceptor {
             let begun = Instant::now();
             let stored = desk.store.accept_all_or_nothing(&events, desk.clock.now(), offer.terms()).await;
             let (accepted, claimed) = stored.map_err(|error| AcceptError::Store(Arc::new(error)))?;
+            failpoint!("accept.committed");
             offer.take(claimed);
+            failpoint!("accept.handed_over");
             desk.count(Source::Batch, &accepted, begun);
             Ok(accepted)
         });
@@ -126,7 +129,9 @@ impl Desk {
         let offer = Offer::from(self.target.as_ref());
         let begun = Instant::now();
         let (accepted, claimed) = self.store.accept(events, self.clock.now(), offer.terms()).await?;
+        failpoint!("accept.committed");
         offer.take(claimed);
+        failpoint!("accept.handed_over");
         self.count(Source::Rest, &accepted, begun);
         Ok(accepted)
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::dispatcher::Dispatcher;
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::WebhookId;
+use crate::failpoint::failpoint;
 use crate::store::StoreError;
 use crate::store::outbox::claim::{DueLane, LaneQuota};
 
@@ -34,6 +35,9 @@ impl Dispatcher {
         }
         let begun = Instant::now();
         let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
+        if !claimed.is_empty() {
+            failpoint!("claim.claimed");
+        }
         meters.claimed(claimed.len(), begun.elapsed());
         let mut counts = HashMap::new();
         for one in &claimed {

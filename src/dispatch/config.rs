@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+/// The shortest lease: a process that is only slow should not lose its own.
+const SHORTEST_LEASE: u32 = if cfg!(feature = "failpoints") { 1 } else { 5 };
+
 /// How this process dispatches.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,7 +46,7 @@ impl Config {
     /// Checks the ranges; the error names the key.
     pub fn validate(&self) -> Result<(), String> {
         let checks = [
-            ("lease_seconds", self.lease_seconds, 5..=600),
+            ("lease_seconds", self.lease_seconds, SHORTEST_LEASE..=600),
             ("max_in_flight", self.max_in_flight, 1..=65_535),
             ("poll_milliseconds", self.poll_milliseconds, 10..=900),
             ("grace_seconds", self.grace_seconds, 0..=3_600),

@@ -19,6 +19,7 @@ use crate::domain::delivery::DeadReason;
 use crate::domain::lease::Claimed;
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
+use crate::failpoint::failpoint;
 use crate::net::{Headers, Request};
 use crate::store::outbox::settle::Settlement;
 
@@ -150,6 +151,7 @@ impl Dispatcher {
             headers.set(TRACEPARENT, &trace.to_string()).unwrap_or_default();
         }
         let timeout = destination.timeout(profile);
+        failpoint!("send.before", &claimed.event.event_type);
         let outcome = self.context.sender.send(Request { target, headers, body: signed.body, timeout }).await;
         if let Some(spans) = spans {
             spans.answered(&outcome, self.context.clock.now());

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use tracing::{info, warn};
 
 use super::dispatcher::Dispatcher;
+use crate::failpoint::failpoint;
 
 impl Dispatcher {
     /// Stops claiming, gives back what waits, lets requests under way end within the grace time, records their results and
@@ -18,12 +19,14 @@ impl Dispatcher {
                 "waiting deliveries could not be given back; their lease will run out"
             );
         }
+        failpoint!("drain.given_back");
         if tokio::time::timeout(self.config.grace(), self.end_work()).await.is_err() {
             warn!(requests = self.lanes().in_flight(), "the grace time is over; what is under way will be sent again");
         }
         if let Err(error) = self.vitals.end(&self.context.store).await {
             warn!(error = &error as &dyn std::error::Error, "the last seconds of the webhooks' health are lost");
         }
+        failpoint!("drain.settled");
         match self.lease.surrender(&self.context.store).await {
             Ok(()) => info!("every lease is given back"),
             Err(error) => {

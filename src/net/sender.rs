@@ -21,6 +21,7 @@ use super::guard::Guard;
 use super::headers::Headers;
 use super::target::Target;
 use crate::domain::outcome::{Class, Outcome};
+use crate::failpoint::failpoint;
 
 /// What receivers see in `User-Agent`, unless a dialect sets its own.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("Tidings/", env!("CARGO_PKG_VERSION")));
@@ -108,6 +109,7 @@ impl Sender {
                 no_answer(class, story, start)
             }
             Some(Ok(response)) => {
+                failpoint!("send.answered");
                 let answer = answer::read(response, limit.saturating_sub(start.elapsed())).await;
                 let (class, error) = match answer.status {
                     200..=299 => (Class::Success, None),
