@@ -13,6 +13,7 @@ mod challenge;
 mod change;
 mod cli;
 mod client;
+mod connections;
 mod dead_letter;
 mod deliver;
 mod docs;

@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use sqlx::{Postgres, Transaction};
-
+use super::connections::Transaction;
 use super::{Store, StoreError};
 
 /// An open transaction that sees the database as it was, which is what holds back vacuum. Dropping it ends it.
 #[derive(Debug)]
-pub struct Snapshot(#[expect(dead_code, reason = "held, not used")] Transaction<'static, Postgres>);
+pub struct Snapshot(#[expect(dead_code, reason = "held, not used")] Transaction);
 
 impl Store {
     /// Bytes of log written since the database was made.

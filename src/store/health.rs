@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Postgres, Transaction};
 
+use super::connections::Transaction;
 use super::{Store, StoreError};
 use crate::domain::health::{Streak, Traffic};
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-async fn add_traffic(transaction: &mut Transaction<'_, Postgres>, pulses: &[Pulse]) -> Result<(), StoreError> {
+async fn add_traffic(transaction: &mut Transaction, pulses: &[Pulse]) -> Result<(), StoreError> {
     let rows =
         || pulses.iter().flat_map(|pulse| pulse.traffic.iter().map(move |(began, traffic)| (pulse, began, traffic)));
     let tenants: Vec<_> = rows().map(|(pulse, ..)| pulse.tenant_id).collect();
@@ -181,7 +181,7 @@ async fn add_traffic(transaction: &mut Transaction<'_, Postgres>, pulses: &[Puls
 
 /// Puts stretches together by time: the last success of anybody ends both. Of a stretch that it falls into, only the last failure is
 /// known to lie behind it.
-async fn add_streaks(transaction: &mut Transaction<'_, Postgres>, pulses: &[Pulse]) -> Result<(), StoreError> {
+async fn add_streaks(transaction: &mut Transaction, pulses: &[Pulse]) -> Result<(), StoreError> {
     let tenants: Vec<_> = pulses.iter().map(|pulse| pulse.tenant_id).collect();
     let webhooks: Vec<_> = pulses.iter().map(|pulse| pulse.webhook_id).collect();
     let successes: Vec<_> = pulses.iter().map(|pulse| pulse.streak.last_success_at).collect();

@@ -8,6 +8,7 @@
 //!
 //! **To add** a table: a migration, a file here named after its noun, and a comment above each column.
 
+mod connections;
 pub mod dialects;
 mod error;
 pub mod event_types;

@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use super::StoreError;
+use super::connections::{Era, Pool, Trust};
 
 /// Section `database` of the configuration.
 #[derive(Clone, Deserialize)]
@@ -79,14 +80,18 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Store {
     /// For requests and chores.
-    pub(super) pool: PgPool,
+    pub(super) pool: Pool,
     /// For accept, claim and settle, whose plans must not depend on yesterday's statistics.
-    pub(super) hot: PgPool,
+    pub(super) hot: Pool,
 }
 
 /// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
 /// hold up what has nothing to do with it.
 const LOCK_TIMEOUT: &str = "500ms";
+
+/// An idle connection may have been closed by the server since, as at a restart, or forgotten by a firewall.
+const TRUST: Trust = Trust(Duration::from_millis(500));
+const HOT_TRUST: Trust = Trust(Duration::from_secs(10));
 
 impl Store {
     /// Connects lazily to the server at `url`, which takes the place of the configured one where that is `embedded`.
@@ -108,19 +113,18 @@ impl Store {
             ("lock_timeout", LOCK_TIMEOUT),
         ]);
         let wait = Duration::from_secs(config.acquire_seconds);
-        let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(wait).idle_timeout(None);
+        let era = Era::default();
         Ok(Self {
-            pool: pool(config.connections).connect_lazy_with(options.options([("jit", "off")])),
+            pool: Pool::new(options.options([("jit", "off")]), config.connections, wait, TRUST, &era),
             // Asking each connection whether it is well costs as much as a small statement; one that is not fails its next
             // statement, which the callers of this pool take for "not available" and repeat.
-            hot: pool(config.hot_connections).test_before_acquire(false).connect_lazy_with(hot),
+            hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
         })
     }
 
     /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.
     pub async fn reach(&self) -> Result<(), StoreError> {
-        let (options, wait) = (self.pool.connect_options(), self.pool.options().get_acquire_timeout());
-        let connection = tokio::time::timeout(wait, options.connect()).await;
+        let connection = tokio::time::timeout(self.pool.wait(), self.pool.options().connect()).await;
         connection.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
         Ok(())
     }

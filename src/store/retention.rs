@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use sqlx::postgres::PgConnection;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Executor;
 use uuid::Uuid;
 
+use super::connections::Session;
 use super::{Store, StoreError};
 
 /// Rows that a statement deletes at most, and events that it copies.
@@ -41,7 +41,7 @@ pub struct Tidied {
 #[derive(Debug)]
 pub struct Turn {
     /// Its own, so that the lock goes with it however the turn ends.
-    connection: PgConnection,
+    connection: Session,
 }
 
 /// How far a copying statement came: tenant and event.
@@ -50,9 +50,8 @@ type Place = (Uuid, Uuid);
 impl Store {
     /// A turn at tidying up; `None` while another process has one.
     pub async fn turn(&self) -> Result<Option<Turn>, StoreError> {
-        let options = self.pool.connect_options().as_ref().clone();
-        let options = options.options([("lock_timeout", LOCK_TIMEOUT)]).options(PLANS);
-        let mut connection = options.connect().await?;
+        let options = self.pool.options().clone().options([("lock_timeout", LOCK_TIMEOUT)]).options(PLANS);
+        let mut connection = self.pool.apart(&options).await?;
         let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('tidings.retention')) AS "locked!""#)
             .fetch_one(&mut connection)
             .await?;
@@ -142,13 +141,20 @@ impl Turn {
     }
 
     async fn swap(&mut self, first_day: NaiveDate, begun: &str) -> Result<Duration, StoreError> {
-        let mut transaction = self.connection.begin().await?;
-        sqlx::query(SWAP_TIMEOUT).execute(&mut *transaction).await?;
+        self.connection.execute(sqlx::raw_sql("BEGIN")).await?;
+        let swapped = self.swap_in_time(first_day, begun).await;
+        let end = if swapped.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let asked = Instant::now();
+        self.connection.execute(sqlx::raw_sql(end)).await?;
+        Ok(swapped? + asked.elapsed())
+    }
+
+    async fn swap_in_time(&mut self, first_day: NaiveDate, begun: &str) -> Result<Duration, StoreError> {
+        sqlx::query(SWAP_TIMEOUT).execute(&mut self.connection).await?;
         let asked = Instant::now();
         sqlx::query!(r#"SELECT tidings.swap_kept($1, $2::text::xid8)::text"#, first_day, begun)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut self.connection)
             .await?;
-        transaction.commit().await?;
         Ok(asked.elapsed())
     }
 

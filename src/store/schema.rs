@@ -44,7 +44,7 @@ impl Store {
     }
 
     async fn try_to_migrate(&self) -> Result<(), StoreError> {
-        let options = self.pool.connect_options().as_ref().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+        let options = self.pool.options().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
         // A connection of its own: closing it gives up the lock on migrating, however they ended.
         let mut connection = options.connect().await?;
         let migrated = migrator().run_direct(None, &mut connection, false).await;

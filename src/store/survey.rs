@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use sqlx::PgPool;
-
+use super::connections::Pool;
 use super::{Store, StoreError};
-use crate::telemetry::meters::{Holdings, Pool};
+use crate::telemetry::meters::{self, Holdings};
+use chrono::{DateTime, Utc};
 
 impl Store {
     /// Counts what is there. A table of up to 8 MiB is counted, which takes milliseconds however much of it is dead; of a larger
@@ -48,18 +47,16 @@ impl Store {
     }
 
     /// How both pools are used, and how long each takes to give a connection, up to `patience`.
-    pub async fn pools(&self, patience: Duration) -> [Pool; 2] {
+    pub async fn pools(&self, patience: Duration) -> [meters::Pool; 2] {
         let (hot, general) = tokio::join!(pool("hot", &self.hot, patience), pool("general", &self.pool, patience));
         [hot, general]
     }
 }
 
-async fn pool(name: &'static str, pool: &PgPool, patience: Duration) -> Pool {
-    let open = pool.size();
-    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(open);
-    let most = pool.options().get_max_connections();
+async fn pool(name: &'static str, pool: &Pool, patience: Duration) -> meters::Pool {
+    let (most, open, idle) = pool.size();
     let begun = Instant::now();
     let acquired = tokio::time::timeout(patience, pool.acquire()).await;
     let acquired_in = matches!(acquired, Ok(Ok(_))).then(|| begun.elapsed());
-    Pool { name, open, idle, most, acquired_in }
+    meters::Pool { name, open, idle, most, acquired_in }
 }

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::webhook::State;
+use crate::failpoint::failpoint;
+use crate::store::connections::Session;
 use crate::store::{Store, StoreError};
 
 /// Resends of the same event to the same webhook within this time are one: two clicks, two operators, a repeated request.
@@ -126,7 +128,9 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        failpoint!("resend.made");
         transaction.commit().await?;
+        failpoint!("resend.committed");
         Ok(if made.rows_affected() == 1 { Successor::Made(next) } else { Successor::NotReady })
     }
 }
@@ -183,7 +187,7 @@ pub(in crate::store) async fn lock_resends_of(
 /// Those of these events that can be owed once more: they are there, and so is their data. Until the transaction ends, neither
 /// retention nor a deletion of data changes that.
 pub(in crate::store) async fn hold_events(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: TenantId,
     events: &[EventId],
 ) -> Result<HashSet<EventId>, StoreError> {

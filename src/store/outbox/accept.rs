@@ -9,6 +9,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
 use crate::domain::trace::TraceParent;
+use crate::failpoint::failpoint;
 use crate::store::{Store, StoreError};
 
 /// An event on its way in.
@@ -69,6 +70,7 @@ impl Store {
             transaction.rollback().await?;
             return Ok((accepted, Vec::new()));
         }
+        failpoint!("accept.stored");
         transaction.commit().await?;
         Ok((accepted, claimed))
     }

@@ -9,6 +9,7 @@ use crate::domain::delivery::DeadReason;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::Claimed;
 use crate::domain::retry::{Verdict, WebhookEffect};
+use crate::failpoint::failpoint;
 use crate::store::{Store, StoreError};
 
 /// A claimed delivery with what came of it.
@@ -94,6 +95,7 @@ impl Store {
         for settlement in settlements {
             columns.push(settlement);
         }
+        failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
         let settled = sqlx::query_scalar!(
             r#"WITH result AS (
                    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[], $5::text[], $6::timestamptz[],
@@ -149,6 +151,7 @@ impl Store {
         )
         .fetch_all(&self.hot)
         .await?;
+        failpoint!("settle.after", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
         Ok(settled.into_iter().collect())
     }
 

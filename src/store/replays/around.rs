@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::replay::{Candidate, Made};
 use crate::domain::webhook;
 use crate::store::StoreError;
+use crate::store::connections::Session;
 
 /// The last delivery that a resend made, of each of these events that has one.
 pub(super) async fn latest(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: TenantId,
     events: &[EventId],
 ) -> Result<HashMap<EventId, DeliveryId>, StoreError> {
@@ -36,7 +36,7 @@ pub(super) async fn latest(
 
 /// Those for which another delivery stands: a later one of the same event to the same webhook, pending, or ended since `since`.
 pub(super) async fn resent(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: TenantId,
     ended: &[Candidate],
     since: DateTime<Utc>,
@@ -63,7 +63,7 @@ pub(super) async fn resent(
 
 /// Where these webhooks stand; locked, so that one deleted meanwhile takes what is resent along. Deleted ones are not there.
 pub(super) async fn standings(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: TenantId,
     webhooks: &[WebhookId],
 ) -> Result<HashMap<WebhookId, webhook::State>, StoreError> {
@@ -80,7 +80,7 @@ pub(super) async fn standings(
 
 /// Owes events once more, in the webhooks' dialects as they are now.
 pub(super) async fn make(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: TenantId,
     made: &[Made],
     now: DateTime<Utc>,

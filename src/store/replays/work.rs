@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::around::{latest, make, resent, standings};
@@ -12,6 +11,8 @@ use super::rows::{Row, replays, write_skipped};
 use crate::domain::delivery::{self, DeadReason};
 use crate::domain::ids::{EventId, ReplayId, TenantId, WebhookId};
 use crate::domain::replay::{Candidate, Pace, Plan, Replay, Siblings, SkipReason, Source, State};
+use crate::failpoint::failpoint;
+use crate::store::connections::{Session, Transaction};
 use crate::store::history::resend::{hold_events, lock_resends_of, revive};
 use crate::store::{Store, StoreError};
 
@@ -72,7 +73,9 @@ impl Store {
         locked.count(&mut transaction).await?;
         let worked = locked.resend(&mut transaction, now).await?;
         locked.save(&mut transaction, now).await?;
+        failpoint!("replay.resent");
         transaction.commit().await?;
+        failpoint!("replay.committed");
         Ok(worked)
     }
 
@@ -96,7 +99,7 @@ impl Store {
 
     /// A transaction whose locks end with a process that stops without ending, and that waits for nobody for long. Its statements
     /// must not read a table whole because yesterday it was small.
-    async fn begin_work(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn begin_work(&self) -> Result<Transaction, StoreError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query!(
             r#"SELECT set_config('idle_in_transaction_session_timeout', '5s', true) AS "idle!",
@@ -114,7 +117,7 @@ impl Locked {
         Place { tenant_id: *tenant_id, source: *source, filter, settled_by: *created_at, first, below }
     }
 
-    async fn count(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn count(&mut self, connection: &mut Session) -> Result<(), StoreError> {
         if self.replay.progress.counted {
             return Ok(());
         }
@@ -125,7 +128,7 @@ impl Locked {
         Ok(())
     }
 
-    async fn resend(&mut self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Worked, StoreError> {
+    async fn resend(&mut self, connection: &mut Session, now: DateTime<Utc>) -> Result<Worked, StoreError> {
         let room = self.pace.room(now);
         // Only what is counted is resent, so that what is resent can never be more than all.
         let counted = self.replay.progress.counted;
@@ -152,7 +155,7 @@ impl Locked {
     }
 
     /// Decides about a page, when neither the webhooks nor the events' deliveries can change any more.
-    async fn plan(&self, connection: &mut PgConnection, page: &mut [Candidate], room: u64) -> Result<Plan, StoreError> {
+    async fn plan(&self, connection: &mut Session, page: &mut [Candidate], room: u64) -> Result<Plan, StoreError> {
         let tenant_id = self.replay.tenant_id;
         let ended = |one: &&Candidate| one.state != delivery::State::Dead;
         let events: BTreeSet<EventId> = page.iter().filter(ended).map(|one| one.id.event()).collect();
@@ -176,7 +179,7 @@ impl Locked {
     /// Does what was decided; returns how many were resent.
     async fn carry_out(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Session,
         plan: &Plan,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
@@ -199,7 +202,7 @@ impl Locked {
         Ok(resent)
     }
 
-    async fn save(&self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn save(&self, connection: &mut Session, now: DateTime<Utc>) -> Result<(), StoreError> {
         let Replay { tenant_id, id, state, progress, finished_at, .. } = &self.replay;
         sqlx::query!(
             "UPDATE tidings.replays

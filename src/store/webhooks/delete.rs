@@ -2,10 +2,11 @@
 //! something that was sent to them.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, Postgres, Transaction};
+use sqlx::PgExecutor;
 
 use super::backlog::{Cause, cancel};
 use crate::domain::ids::{TenantId, WebhookId};
+use crate::store::connections::Transaction;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -62,7 +63,7 @@ impl Store {
 
 /// Deletes one webhook of a tenant, or all.
 async fn delete(
-    transaction: &mut Transaction<'_, Postgres>,
+    transaction: &mut Transaction,
     tenant_id: TenantId,
     id: Option<WebhookId>,
     expected: Option<i32>,

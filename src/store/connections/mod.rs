@@ -1,0 +1,28 @@
+//! Connections: a pool of our own, whose statements notice when nobody is there to answer them any more.
+//!
+//! A connection can fall silent without ending: its server's host is gone, a failover left it behind, a firewall forgot it. Nobody
+//! tells then, and whoever waits for an answer waits for as long as the kernel does, which is for ever. So a statement that has
+//! heard nothing for [`SILENCE`] has the server asked, over a new connection, whether it is still at work on it: a long statement may
+//! take as long as it takes, and one whose answer cannot come any more ends with an error, its connection is closed, and no other
+//! that was made before is used again.
+//!
+//! **Invariants**
+//! - A connection is given out only if its last statement ended and no transaction is open on it.
+//! - A statement whose caller went away is brought to its end or its connection is closed, before anybody else gets it.
+//! - Closing the pool waits for what is under way, and nothing here waits for ever.
+
+mod pool;
+mod session;
+mod transaction;
+mod watch;
+
+use std::time::Duration;
+
+pub(super) use pool::{Era, Pool, Trust};
+pub(super) use session::Session;
+pub(super) use transaction::Transaction;
+
+/// A statement that hears nothing for this long is asked after.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long the server has to answer that.
+const ANSWER: Duration = Duration::from_millis(1_500);

@@ -1,0 +1,111 @@
+//! Connections to Postgres that fall silent, and statements that only take long.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tidings::store::{Config, Store, StoreError};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::database;
+
+#[expect(dead_code, reason = "the fault suite uses more of it")]
+#[path = "faults/proxy.rs"]
+mod proxy;
+#[path = "faults/wire.rs"]
+mod wire;
+
+use proxy::{Mode, Proxy};
+
+/// A store whose connections lead through a proxy.
+async fn behind_proxy() -> (Store, Proxy, String) {
+    let url = database::fresh().await;
+    let (server, name) = url.rsplit_once('/').expect("a database's name");
+    let (user, port) = server.rsplit_once(':').expect("a port");
+    let proxy = Proxy::start(port.parse().expect("a port")).await;
+    let there = format!("{user}:{}/{name}?sslmode=disable", proxy.port);
+    let config = Config { connections: 3, hot_connections: 2, ..Config::default() };
+    (Store::connect(&there, &config).expect("a URL"), proxy, url)
+}
+
+/// Six statements at once, so that several connections are open; how many succeeded, within this time.
+async fn ask(store: &Store, limit: Duration) -> usize {
+    let pings = (0..6).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.ping().await })
+    });
+    let mut answered = 0;
+    for ping in pings.collect::<Vec<_>>() {
+        match timeout(limit, ping).await.expect("nobody waits for ever").expect("no panic") {
+            Ok(()) => answered += 1,
+            Err(StoreError::Unavailable(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    answered
+}
+
+#[tokio::test]
+async fn a_statement_on_a_connection_that_fell_silent_ends_and_the_next_has_a_new_one() {
+    let (store, proxy, _) = behind_proxy().await;
+    assert_eq!(ask(&store, Duration::from_secs(10)).await, 6);
+    // As after a failover that nobody tells of: the old connections are open, and nothing comes back.
+    proxy.forget();
+    let begun = Instant::now();
+    while ask(&store, Duration::from_secs(10)).await < 6 {
+        assert!(begun.elapsed() < Duration::from_secs(12), "it does not recover");
+    }
+    let begun = Instant::now();
+    assert_eq!(ask(&store, Duration::from_secs(10)).await, 6);
+    assert!(begun.elapsed() < Duration::from_secs(2), "one loss taught it of all: {:?}", begun.elapsed());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn while_nothing_passes_statements_fail_in_time_and_afterwards_they_do_not() {
+    let (store, proxy, _) = behind_proxy().await;
+    assert_eq!(ask(&store, Duration::from_secs(10)).await, 6);
+    proxy.set(Mode::Hole);
+    assert_eq!(ask(&store, Duration::from_secs(10)).await, 0);
+    proxy.set(Mode::Open);
+    let begun = Instant::now();
+    while ask(&store, Duration::from_secs(10)).await < 6 {
+        assert!(begun.elapsed() < Duration::from_secs(8), "it does not recover");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_only_takes_long_is_left_alone() {
+    let (store, _proxy, url) = behind_proxy().await;
+    let mut other = PgConnection::connect(&url).await.expect("the database");
+    let mut blocking = other.begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE tidings.outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *blocking).await.expect("locked");
+    let surveyed = tokio::spawn(async move { store.survey(chrono::DateTime::UNIX_EPOCH).await });
+    // Twice as long as it takes to become suspicious.
+    sleep(Duration::from_millis(4_500)).await;
+    assert!(!surveyed.is_finished(), "it waits for the lock");
+    blocking.rollback().await.expect("rolled back");
+    let held =
+        timeout(Duration::from_secs(10), surveyed).await.expect("it ends").expect("no panic").expect("an answer");
+    assert_eq!(held.backlog, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_that_nobody_ends_is_undone_before_its_connection_is_used_again() {
+    let (store, _proxy, url) = behind_proxy().await;
+    // Given up in the middle of a statement or between two, time after time, on three connections.
+    for turn in 0..30_u64 {
+        let cut = timeout(Duration::from_micros(turn * 150), store.hold_snapshot()).await;
+        drop(cut);
+    }
+    assert_eq!(ask(&store, Duration::from_secs(10)).await, 6);
+    let mut other = PgConnection::connect(&url).await.expect("the database");
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'tidings' AND state LIKE 'idle in transaction%'";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while sqlx::query_scalar::<_, i64>(open).fetch_one(&mut other).await.expect("a count") > 0 {
+        assert!(Instant::now() < deadline, "a transaction stays open");
+        sleep(Duration::from_millis(50)).await;
+    }
+    store.close().await;
+}
