@@ -6,6 +6,7 @@ pub mod database;
 pub mod described;
 pub mod fiend;
 pub mod honeypot;
+pub mod keys;
 pub mod liar;
 pub mod load;
 pub mod process;

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::world::{MASTER_KEY, PLATFORM_KEY};
+use super::keys::{MASTER_KEY, PLATFORM_KEY};
 
 /// How long a process may take to say or to do what it should.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -41,6 +41,11 @@ pub struct Ended {
 impl Process {
     /// Starts `tidings` with these arguments and these settings (`section.key`, value) on top of the defaults.
     pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::spawn(&mut Self::command(arguments, settings))
+    }
+
+    /// What [`Process::start`] starts.
+    pub fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         command.args(arguments);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDINGS__")) {
@@ -49,7 +54,7 @@ impl Process {
         for (name, value) in settings {
             command.env(format!("TIDINGS__{}", name.replace('.', "__").to_uppercase()), value);
         }
-        Self::spawn(&mut command)
+        command
     }
 
     /// Starts any program.
@@ -144,7 +149,11 @@ pub struct Served {
 impl Served {
     /// Waits until it is ready.
     pub async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let process = Process::start(&[&["serve"], arguments].concat(), settings);
+        Self::of(Process::start(&[&["serve"], arguments].concat(), settings)).await
+    }
+
+    /// Waits until a process that was just started is ready.
+    pub async fn of(process: Process) -> Self {
         let ready = process.line(" ready ").await;
         let address = ready.split_once("server.address=").and_then(|(_, rest)| rest.split(' ').next());
         let address = address.and_then(|address| address.parse().ok());

@@ -28,8 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{database, described};
 
-pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-pub const PLATFORM_KEY: &str = "tk_platform_testtesttesttesttesttesttesttest";
+pub use super::keys::{MASTER_KEY, PLATFORM_KEY};
 
 /// Master keys, of which the first seals.
 pub fn keys(texts: &[&str]) -> MasterKeys {
