@@ -35,7 +35,8 @@ mod scenarios;
 mod screen;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tokio_util::sync::CancellationToken;
 
@@ -108,16 +109,26 @@ async fn carry_out(
     measured.unwrap_or_else(|| Err(Failure::told("interrupted; everything that was started has ended")))
 }
 
+/// Into one file, or into a folder a file for each scenario.
+fn draw(report: &Report, path: &Path) -> io::Result<()> {
+    if !path.is_dir() {
+        return fs::write(path, report.plot());
+    }
+    report.plots().try_for_each(|(scenario, svg)| fs::write(path.join(scenario.as_str()).with_extension("svg"), svg))
+}
+
 fn show(report: &Report, options: &Options) -> Result<(), Failure> {
     if report.is_empty() {
         return Ok(());
     }
     if let Some(path) = &options.plot {
-        let written = std::fs::write(path, report.plot());
-        written.map_err(|error| Failure::told(format!("cannot write --plot {}: {error}", path.display())))?;
+        let drawn = draw(report, path);
+        drawn.map_err(|error| Failure::told(format!("cannot write --plot {}: {error}", path.display())))?;
     }
     if options.json {
         say!("{}", serde_json::to_string(report)?);
+    } else if options.markdown {
+        say!("{}", report.markdown());
     } else {
         say!("{}", report.text(Paint::for_stdout()));
     }

@@ -26,6 +26,7 @@ Examples:
                                                    or a --profile";
 
 /// The command line.
+#[expect(clippy::struct_excessive_bools, reason = "the switches of a command line")]
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Options {
     /// What to measure: names from --list, or `all`
@@ -85,8 +86,11 @@ pub(in crate::cli) struct Options {
     /// Print the figures as one JSON object, for scripts
     #[arg(long)]
     pub(super) json: bool,
-    /// Draw latencies and rates over time into this file
-    #[arg(long, value_name = "FILE.svg")]
+    /// Print a section of Markdown for each scenario, for a page such as docs/performance.md
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
+    /// Draw latencies and rates over time into this file; into a folder, a file for each scenario
+    #[arg(long, value_name = "FILE.svg|DIR")]
     pub(super) plot: Option<PathBuf>,
 }
 

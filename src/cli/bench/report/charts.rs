@@ -8,7 +8,7 @@ use crate::cli::bench::scenarios::{Outcome, Scenario};
 
 /// Between rows of panels, with room for a title.
 const GAP: f64 = 34.0;
-const STYLE: &str = "text{font:11px system-ui,sans-serif;fill:#333}.title{font-weight:600}.name{font-size:15px;font-weight:600}\
+const STYLE: &str = "text{font:11px system-ui,sans-serif;fill:#333}.title{font-weight:600}.value{font-size:10px;fill:#555}.name{font-size:15px;font-weight:600}\
                      line{stroke:#ddd}";
 
 /// Two panels beside each other, under a title.

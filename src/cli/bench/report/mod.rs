@@ -2,19 +2,20 @@
 
 mod charts;
 mod finding;
+mod machine;
 mod numbers;
 mod panel;
 mod table;
 
-use std::thread;
-
 use serde::Serialize;
 
+use super::measure::FlowFigures;
 use super::scenarios::{Outcome, Scenario};
 use crate::cli::Failure;
 use crate::cli::paint::Paint;
 
 pub(in crate::cli) use finding::{Finding, ratio};
+pub(in crate::cli) use machine::Machine;
 pub(in crate::cli) use numbers::grouped;
 
 /// Everything that was measured.
@@ -27,25 +28,11 @@ pub(in crate::cli) struct Report {
     left_out: Vec<LeftOut>,
 }
 
-/// The host.
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Machine {
-    cores: usize,
-    system: &'static str,
-}
-
 /// A scenario that could not be carried out.
 #[derive(Debug, Serialize)]
 struct LeftOut {
     scenario: Scenario,
     reason: String,
-}
-
-impl Machine {
-    /// This one.
-    pub(in crate::cli) fn here() -> Self {
-        Self { cores: thread::available_parallelism().map_or(1, Into::into), system: std::env::consts::OS }
-    }
 }
 
 impl Report {
@@ -70,15 +57,36 @@ impl Report {
         self.scenarios.is_empty() && self.left_out.is_empty()
     }
 
-    /// As an SVG picture.
+    /// As one SVG picture.
     pub(in crate::cli) fn plot(&self) -> String {
         charts::svg(&self.scenarios)
     }
 
+    /// As a picture for each scenario that has something to draw.
+    pub(in crate::cli) fn plots(&self) -> impl Iterator<Item = (Scenario, String)> {
+        let drawn = self.scenarios.iter().filter(|outcome| !outcome.trials.is_empty());
+        drawn.map(|outcome| (outcome.scenario, charts::svg(std::slice::from_ref(outcome))))
+    }
+
+    /// For a page in Markdown: a heading, a table and the findings for each scenario.
+    pub(in crate::cli) fn markdown(&self) -> String {
+        let mut parts = vec![format!("Tidings {} on {}. {}", self.version, self.machine, table::NOTES)];
+        for outcome in &self.scenarios {
+            let Outcome { scenario, trials, .. } = outcome;
+            parts.push(format!("### `{}`: {}", scenario.as_str(), scenario.about()));
+            parts.extend(table::markdown(trials));
+            parts.push(told(outcome, Paint::OFF).map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n"));
+        }
+        let left_out =
+            |LeftOut { scenario, reason }: &LeftOut| format!("`{}` was left out: {reason}", scenario.as_str());
+        parts.extend(self.left_out.iter().map(left_out));
+        parts.retain(|part| !part.is_empty());
+        parts.join("\n\n")
+    }
+
     /// For people.
     pub(in crate::cli) fn text(&self, paint: Paint) -> String {
-        let Machine { cores, system } = self.machine;
-        let mut parts = vec![paint.bold(format!("Tidings {} on {system}, {cores} cores", self.version))];
+        let mut parts = vec![paint.bold(format!("Tidings {} on {}", self.version, self.machine))];
         parts.extend(table::table(&self.scenarios));
         parts.extend(self.scenarios.iter().map(|outcome| findings(outcome, paint)));
         parts.extend(
@@ -90,29 +98,34 @@ impl Report {
     }
 }
 
-/// What a scenario found, beside its goals, and what went wrong in it.
+/// A scenario and what is told of it.
 fn findings(outcome: &Outcome, paint: Paint) -> String {
-    let Outcome { scenario, trials, findings } = outcome;
+    let Outcome { scenario, .. } = outcome;
     let mut lines = vec![format!("{}: {}", paint.bold(scenario.as_str()), scenario.about())];
-    lines.extend(findings.iter().map(|finding| format!("  {}", finding.text(paint))));
-    for flow in trials.iter().flat_map(|trial| &trial.flows) {
-        if let Some(example) = &flow.error_example {
-            let told = format!("{} of {} requests failed, such as: {example}", flow.errors, flow.name);
-            lines.push(format!("  {} {told}", paint.red("✗")));
-        }
-        if flow.lost > 0 {
-            let told = format!("{} deliveries of {} were accepted and did not arrive", flow.lost, flow.name);
-            lines.push(format!("  {} {told}", paint.red("✗")));
-        }
-    }
+    lines.extend(told(outcome, paint).map(|line| format!("  {line}")));
     lines.join("\n")
+}
+
+/// What a scenario found, beside its goals, and what went wrong in it.
+fn told(outcome: &Outcome, paint: Paint) -> impl Iterator<Item = String> {
+    let findings = outcome.findings.iter().map(move |finding| finding.text(paint));
+    let wrong = outcome.trials.iter().flat_map(|trial| &trial.flows).flat_map(move |flow| {
+        let FlowFigures { name, errors, lost, .. } = flow;
+        let failed = flow.error_example.as_ref();
+        let failed = failed.map(|example| format!("{errors} requests of {name} failed, such as: {example}"));
+        let lost = (*lost > 0).then(|| format!("{lost} deliveries of {name} were accepted and did not arrive"));
+        failed.into_iter().chain(lost).map(move |told| format!("{} {told}", paint.red("✗")))
+    });
+    findings.chain(wrong)
 }
 
 /// What can be measured.
 pub(in crate::cli) fn list(paint: Paint) -> String {
     let line = |scenario: Scenario| {
         let name = paint.bold(format!("{:<10}", scenario.as_str()));
-        format!("{name} {}\n{:10} {}", scenario.about(), "", paint.dim(format!("goal: {}", scenario.goal())))
+        let [full, quick] = scenario.takes();
+        let aside = format!("{:10} goal: {}\n{:10} takes {full}; {quick} with --quick", "", scenario.goal(), "");
+        format!("{name} {}\n{}", scenario.about(), paint.dim(aside))
     };
     let lines = Scenario::ALL.map(line).join("\n");
     format!("{lines}\n\nThe goals are for two cores that producers, receivers, Postgres and Tidings share.")
@@ -121,7 +134,7 @@ pub(in crate::cli) fn list(paint: Paint) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::bench::measure::{Cost, FlowFigures, Measured, Moment};
+    use crate::cli::bench::measure::{Cost, Measured, Moment};
 
     fn flow(name: &str, factor: f64) -> FlowFigures {
         let moment = |second: u32| Moment {
@@ -181,13 +194,24 @@ pub(super) mod tests {
 
     #[test]
     fn the_report_lies_in_columns_and_says_what_was_reached() {
-        let mut report = Report::new(Machine { cores: 2, system: "linux" }, 1);
+        let text = report().text(Paint::OFF).replace(env!("CARGO_PKG_VERSION"), "0.0.0");
+        insta::assert_snapshot!("report", text);
+    }
+
+    #[test]
+    fn a_page_has_a_table_for_each_scenario() {
+        let markdown = report().markdown().replace(env!("CARGO_PKG_VERSION"), "0.0.0");
+        insta::assert_snapshot!("markdown", markdown);
+    }
+
+    fn report() -> Report {
+        let machine = Machine { system: "linux", cores: 2, processor: None, memory_gib: Some(24) };
+        let mut report = Report::new(machine, 1);
         for outcome in outcomes() {
             report.add(outcome);
         }
         report.leave_out(Scenario::Start, &Failure::told("`start` starts Tidings itself: leave out --url"));
-        let text = report.text(Paint::OFF).replace(env!("CARGO_PKG_VERSION"), "0.0.0");
-        insta::assert_snapshot!("report", text);
+        report
     }
 
     #[test]

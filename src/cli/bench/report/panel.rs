@@ -81,6 +81,9 @@ impl Panel {
         let mut legend = LEFT;
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
             series.draw(&mut out, colour, &x, &y);
+            if matches!(self.across, Across::Names(_)) {
+                series.label(&mut out, colour, &x, &y);
+            }
             let _ = writeln!(out, "<rect x=\"{legend:.0}\" y=\"24\" width=\"10\" height=\"10\" fill=\"{colour}\"/>");
             text(&mut out, legend + 14.0, 33.0, "start", "", &series.name);
             #[expect(clippy::cast_precision_loss, reason = "a few letters")]
@@ -93,6 +96,21 @@ impl Panel {
 }
 
 impl Series {
+    /// The values beside their points: where there are few of them, they can be read.
+    fn label(&self, out: &mut String, colour: &str, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
+        let last = self.points.len().saturating_sub(1);
+        for (index, (at, value)) in self.points.iter().enumerate() {
+            let Some(value) = value else { continue };
+            let _ = writeln!(out, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>", x(*at), y(*value));
+            let (anchor, aside) = match index {
+                0 => ("start", 6.0),
+                index if index == last => ("end", -6.0),
+                _ => ("middle", 0.0),
+            };
+            text(out, x(*at) + aside, y(*value) - 7.0, anchor, "value", &short(*value));
+        }
+    }
+
     fn draw(&self, out: &mut String, colour: &str, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
         for run in self.points.split(|point| point.1.is_none()).filter(|run| !run.is_empty()) {
             let places = run.iter().filter_map(|(at, value)| Some(format!("{:.1},{:.1}", x(*at), y((*value)?))));

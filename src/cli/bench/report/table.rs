@@ -23,21 +23,41 @@ const HEADINGS: [&str; 13] = [
     "\nerrors",
 ];
 
+/// What the columns mean, as far as their headings leave it open.
+pub(super) const NOTES: &str = "A latency is from the producer's call to the receiver's last byte; CPU and WAL are for a delivery; memory is the \
+                     most of Tidings.";
+
 /// The trials of all scenarios; nothing where there were none.
 pub(super) fn table(outcomes: &[Outcome]) -> Option<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADINGS);
-    for trial in outcomes.iter().flat_map(|outcome| &outcome.trials) {
-        for (index, flow) in trial.flows.iter().enumerate() {
-            table.add_row(row(trial, flow, index == 0));
+    for Outcome { scenario, trials, .. } in outcomes {
+        // A trial's own name says enough where there is one trial, named after its scenario.
+        let is_alone = matches!(&trials[..], [only] if only.name == scenario.as_str());
+        if outcomes.len() > 1 && !is_alone && !trials.is_empty() {
+            table.add_row([format!("{}:", scenario.as_str())]);
+        }
+        for row in trials.iter().flat_map(rows) {
+            table.add_row(row);
         }
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let notes = "A latency is from the producer's call to the receiver's last byte; CPU and WAL are for a delivery; memory is the \
-                 most of Tidings.";
-    (table.row_count() > 0).then(|| format!("{}\n\n{notes}", table.trim_fmt()))
+    (table.row_count() > 0).then(|| format!("{}\n\n{NOTES}", table.trim_fmt()))
+}
+
+/// The same of one scenario for a page in Markdown.
+pub(super) fn markdown(trials: &[Measured]) -> Option<String> {
+    let line = |cells: &[String]| format!("| {} |", cells.join(" | ").trim_start());
+    let headings = HEADINGS.map(|heading| heading.trim_start().replace('\n', " "));
+    let mut lines = vec![line(&headings), format!("|---|{}", "---:|".repeat(HEADINGS.len() - 1))];
+    lines.extend(trials.iter().flat_map(rows).map(|row| line(&row)));
+    (!trials.is_empty()).then(|| lines.join("\n"))
+}
+
+fn rows(trial: &Measured) -> impl Iterator<Item = Vec<String>> {
+    trial.flows.iter().enumerate().map(|(index, flow)| row(trial, flow, index == 0))
 }
 
 /// What is of the whole trial stands in its first line.

@@ -94,6 +94,20 @@ impl Scenario {
         }
     }
 
+    /// About how long it takes, as it is and with `--quick`.
+    pub(in crate::cli) const fn takes(self) -> [&'static str; 2] {
+        match self {
+            Self::Single | Self::Tenants | Self::Batch | Self::Fanout | Self::Latency => ["half a minute", "10 s"],
+            Self::Noisy => ["1 minute", "20 s"],
+            Self::Idle => ["2 minutes", "20 s"],
+            Self::Backlog => ["3 minutes", "40 s"],
+            Self::Snapshot => ["11 minutes, or --minutes and 1", "80 s"],
+            Self::Processes => ["1 and a half minutes", "30 s"],
+            Self::Start => ["5 s", "5 s"],
+            Self::Growth => ["5 minutes", "75 s"],
+        }
+    }
+
     /// What is to be reached on two cores that producers, receivers, Postgres and Tidings share.
     pub(in crate::cli) const fn goal(self) -> &'static str {
         match self {

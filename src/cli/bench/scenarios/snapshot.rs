@@ -6,6 +6,10 @@ use crate::cli::bench::load::Extent;
 use crate::cli::bench::measure::{FlowFigures, Moment};
 use crate::cli::bench::report::{Finding, ratio};
 
+/// Bytes of the outbox and its indexes that a delivery leaves behind at most while nothing can be removed: its row once, its
+/// index entries, and no version of it for each thing that was done to it.
+const KEPT: f64 = 250.0;
+
 impl Stage<'_> {
     pub(super) async fn snapshot(&self) -> Result<Shown, Failure> {
         let Some(store) = &self.ground.store else {
@@ -30,6 +34,11 @@ impl Stage<'_> {
         drop(snapshot);
         self.leave(&flows, tidings).await?;
 
+        #[expect(clippy::cast_precision_loss, reason = "bytes and deliveries are far below 2^52")]
+        let kept = {
+            let made = during.flows[0].delivered + after.flows[0].delivered;
+            (made > 0).then(|| (size_after - size_before) as f64 / made as f64)
+        };
         let rate = |figures: &FlowFigures| Some(figures.delivered_per_second);
         let slower = ratio(rate(&after.flows[0]), rate(&before.flows[0]));
         let line = &during.flows[0].timeline;
@@ -40,6 +49,7 @@ impl Stage<'_> {
             Finding::told("p99 at half load, last tenth / first tenth", p99, "×"),
             Finding::told("outbox before", Some(mebibytes(size_before)), "MiB"),
             Finding::told("outbox at the end", Some(mebibytes(size_after)), "MiB"),
+            Finding::at_most("outbox bytes kept for each delivery made meanwhile", kept, KEPT, "bytes"),
         ];
         Ok((vec![before, during, after], findings))
     }
