@@ -9,7 +9,7 @@
 //! | [`urls`] | whether a URL may be sent to |
 //! | [`ids`] | identifiers, made, written and read |
 //!
-//! What a delivery costs as a whole is `tidings bench`' business.
+//! `allocations` is the same with a counter of what is allocated. What a delivery costs as a whole is `tidings bench`' business.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be prepared is to stop")]
 
 mod decide;
@@ -20,15 +20,8 @@ mod lanes;
 mod samples;
 mod urls;
 
-use std::time::Duration;
-
-use divan::{AllocProfiler, Divan};
-
-/// Counts what is allocated; so the times are a little higher than without.
-#[global_allocator]
-static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+use divan::Divan;
 
 fn main() {
-    // For one benchmark; `--max-time` asks for another.
-    Divan::default().max_time(Duration::from_millis(250)).config_with_args().main();
+    Divan::default().max_time(samples::TIME).config_with_args().main();
 }

@@ -1,9 +1,14 @@
 //! What is measured with: events of a size, in the words of each dialect.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::DateTime;
 use tidings::domain::event::Event;
 use tidings::domain::ids::{EventId, TenantId};
+
+/// The most that one benchmark takes; `--max-time` asks for another.
+pub(crate) const TIME: Duration = Duration::from_millis(250);
 
 /// Every built-in dialect.
 pub(crate) const DIALECTS: [&str; 6] = ["standard", "numora", "number7ai", "beltic", "limai", "docintell"];

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::caller::Caller;
 use super::child::{self, Held};
@@ -35,7 +37,6 @@ impl Settings {
     /// The configuration as it is, on this database, with what a bench needs.
     pub(super) fn new(url: &Secret, config: &Config, config_file: Option<PathBuf>, options: &Options) -> Self {
         let key = Secret::from(format!("tk_platform_{}", hex::encode(rand::random::<[u8; 24]>())));
-        let fresh = || Secret::from(BASE64_STANDARD.encode(rand::random::<[u8; 32]>()));
         let further: Vec<_> = config.secrets.further_master_keys.iter().map(ExposeSecret::expose_secret).collect();
         let networks = config.egress.allow.iter().map(ToString::to_string);
         let allowed: Vec<_> = networks.chain([options.receiver_host.to_string()]).collect();
@@ -43,7 +44,7 @@ impl Settings {
             ("TIDINGS__DATABASE__URL", url.clone()),
             ("TIDINGS__SERVER__LISTEN", "127.0.0.1:0".into()),
             ("TIDINGS__SERVER__PLATFORM_KEY", key.clone()),
-            ("TIDINGS__SECRETS__MASTER_KEY", config.secrets.master_key.clone().unwrap_or_else(fresh)),
+            ("TIDINGS__SECRETS__MASTER_KEY", config.secrets.master_key.clone().unwrap_or_else(|| master_key(url))),
             ("TIDINGS__SECRETS__FURTHER_MASTER_KEYS", further.join(",").into()),
             ("TIDINGS__EGRESS__ALLOW", allowed.join(",").into()),
             // A line for each attempt would be read by nobody; the line that says where it listens is read here.
@@ -116,6 +117,18 @@ impl Tidings {
     }
 }
 
+/// The same key for the same database, so that what a bench that was interrupted left there is no obstacle to the next one. The port
+/// counts for nothing: a Postgres of the bench's own has another one each time.
+fn master_key(url: &Secret) -> Secret {
+    let mut place = url.expose_secret().to_owned();
+    if let Ok(mut parsed) = Url::parse(&place)
+        && parsed.set_port(None).is_ok()
+    {
+        place = parsed.into();
+    }
+    BASE64_STANDARD.encode(Sha256::digest(place)).into()
+}
+
 /// Starts one process; returns it as soon as it listens.
 async fn serve(settings: &Settings, children: &TaskTracker) -> Result<(Held, SocketAddr), Failure> {
     let mut command = child::command(&["serve", "--migrate", "--until-stdin-closes"])?;
@@ -163,6 +176,14 @@ fn listening_at(line: &str) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_has_one_master_key_whatever_its_port() {
+        let key = |url: &str| master_key(&url.into()).expose_secret().to_owned();
+        assert_eq!(key("postgres://u:p@127.0.0.1:1/t"), key("postgres://u:p@127.0.0.1:2/t"));
+        assert_ne!(key("postgres://u:p@127.0.0.1:1/t"), key("postgres://u:q@127.0.0.1:1/t"));
+        assert_eq!(BASE64_STANDARD.decode(key("not a URL")).map(|key| key.len()), Ok(32));
+    }
 
     #[tokio::test]
     async fn a_process_that_listens_says_where_and_one_that_ends_says_why() {
