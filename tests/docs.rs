@@ -12,8 +12,9 @@ use tokio::process::Command;
 use crate::support::process::Process;
 
 /// Lines that are left out of what is run, by how they begin.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
     ("cargo ", "it builds, which running this test has done"),
+    ("PROPTEST_CASES=", "so does this"),
     ("docker ", "it needs a container runtime"),
     ("tests/contract/run", "it needs schemathesis"),
     ("tidings dev", "the test has started it"),
