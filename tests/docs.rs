@@ -12,9 +12,10 @@ use tokio::process::Command;
 use crate::support::process::Process;
 
 /// Lines that are left out of what is run, by how they begin.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 8] = [
     ("cargo ", "it builds, which running this test has done"),
     ("PROPTEST_CASES=", "so does this"),
+    ("TIDINGS_SEED=", "so does this"),
     ("docker ", "it needs a container runtime"),
     ("tests/contract/run", "it needs schemathesis"),
     ("tidings dev", "the test has started it"),

@@ -24,6 +24,7 @@ mod every_route;
 mod fairness;
 mod feed;
 mod forbidden_addresses;
+mod generated_bodies;
 mod golden_vectors;
 mod handover;
 mod health;

@@ -121,6 +121,19 @@ async fn there_is_an_end_to_overlapping() {
 }
 
 #[tokio::test]
+async fn rotations_of_one_microsecond_are_told_apart() {
+    let scene = Scene::new("standard").await;
+    let mut registered = Vec::new();
+    for _ in 0..4 {
+        registered.push(scene.rotate(json!({})).await);
+    }
+    scene.advance(1);
+    assert_eq!(scene.signing(&registered.iter().collect::<Vec<_>>()).await, [true; 4]);
+    let newest = scene.rotate(json!({"overlap_seconds": 0})).await;
+    assert_eq!(scene.signing(&[&registered[3], &newest]).await, [false, true]);
+}
+
+#[tokio::test]
 async fn rotations_at_the_same_time_leave_one_newest_secret() {
     let scene = Scene::new("number7ai").await;
     let rotations = (0..6).map(|_| scene.rotate(json!({})));

@@ -19,12 +19,23 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ListenError;
+use super::patient::Patient;
 
-/// Connections at once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 4_096;
-/// From the end of an answer, or the start of the connection, to the end of the next request's headers: longer than
-/// clients and proxies keep idle connections, so that they close them, not we under a request.
-const HEADERS_WITHIN: Duration = Duration::from_secs(75);
+/// What a client may take up.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    connections: usize,
+    /// From the end of an answer, or the start of the connection, to the end of the next request's headers: longer than
+    /// clients and proxies keep idle connections, so that they close them, not we under a request.
+    headers_within: Duration,
+    /// For how long a client may take nothing of an answer that waits for it.
+    takes_within: Duration,
+}
+
+const LIMITS: Limits =
+    Limits { connections: 4_096, headers_within: Duration::from_secs(75), takes_within: Duration::from_secs(30) };
+
 /// Bytes of a request's line and headers at most; more is answered 431.
 const MAX_HEAD: usize = 32 * 1024;
 /// Headers at most; more is answered 431.
@@ -37,6 +48,7 @@ pub(super) struct Door {
     listener: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) router: Router,
+    limits: Limits,
 }
 
 impl Door {
@@ -45,18 +57,18 @@ impl Door {
         let unable = |source| ListenError { address: wanted, setting, source };
         let listener = TcpListener::bind(wanted).await.map_err(unable)?;
         let address = listener.local_addr().map_err(unable)?;
-        Ok(Self { listener, address, router })
+        Ok(Self { listener, address, router, limits: LIMITS })
     }
 
     /// Answers until told to stop, then lets requests under way end within the grace time.
     pub(super) async fn serve(self, shutdown: &CancellationToken, grace: Duration) {
-        let Self { listener, router, .. } = self;
+        let Self { listener, router, limits, .. } = self;
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(limits.headers_within)
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS);
-        let (connections, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+        let (connections, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.connections)));
         loop {
             let entered = tokio::select! {
                 biased;
@@ -64,6 +76,7 @@ impl Door {
                 entered = enter(&listener, &room) => entered,
             };
             let Some((stream, place)) = entered else { continue };
+            let stream = Patient::new(stream, limits.takes_within);
             let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
             let connection = connections.watch(connection);
             tokio::spawn(async move {
@@ -140,6 +153,69 @@ mod tests {
         serving.await.expect("served");
         assert!(slow.await.expect("an answer").ends_with("done"));
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// A door with little patience, which is answered through until this is dropped.
+    async fn strict() -> (SocketAddr, impl Drop) {
+        let large =
+            Router::new().route("/", get(|| async { "hello" })).route("/large", get(|| async { "x".repeat(1 << 20) }));
+        let door = Door::open(([127, 0, 0, 1], 0).into(), "`server.listen`", large).await.expect("a door");
+        let limits = Limits {
+            connections: 3,
+            headers_within: Duration::from_millis(400),
+            takes_within: Duration::from_millis(300),
+        };
+        let door = Door { limits, ..door };
+        let (address, shutdown) = (door.address, CancellationToken::new());
+        let guard = shutdown.clone().drop_guard();
+        tokio::spawn(async move { door.serve(&shutdown, Duration::ZERO).await });
+        (address, guard)
+    }
+
+    const HELLO: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn idle_and_dripping_clients_hold_their_places_for_a_bounded_time() {
+        let (address, _open) = strict().await;
+        let mut idle = Vec::new();
+        for _ in 0..2 {
+            idle.push(TcpStream::connect(address).await.expect("connected"));
+        }
+        let mut dripping = TcpStream::connect(address).await.expect("connected");
+        let drip = async {
+            for byte in HELLO.bytes() {
+                if dripping.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let mut answer = String::new();
+            drop(dripping.read_to_string(&mut answer).await);
+            answer
+        };
+        // A fourth waits until one of the three is given up, and no longer.
+        let (dripped, fourth) = tokio::join!(drip, tokio::time::timeout(SOON, ask(address, HELLO)));
+        assert!(fourth.expect("its turn").ends_with("hello"));
+        assert!(!dripped.contains("hello"), "a head that takes too long is not waited for: {dripped}");
+        for mut stream in idle {
+            let mut rest = Vec::new();
+            drop(tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await.expect("closed"));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_and_never_reads_loses_the_connection() {
+        let (address, _open) = strict().await;
+        let mut deaf = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            let many = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+            stream.write_all(many.as_bytes()).await.expect("written");
+            deaf.push(stream);
+        }
+        let answer = tokio::time::timeout(SOON, ask(address, HELLO)).await.expect("a place is free again");
+        assert!(answer.ends_with("hello"), "{answer}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod database;
 mod door;
 mod error;
 mod files;
+mod patient;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ pub mod honeypot;
 pub mod keys;
 pub mod liar;
 pub mod load;
+pub mod mangle;
 pub mod process;
 pub mod receiver;
 pub mod secure;

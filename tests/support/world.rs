@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use secrecy::SecretString;
@@ -73,6 +74,8 @@ pub struct World {
     pub pool: PgPool,
     pub database_url: String,
     pub address: SocketAddr,
+    /// The API without its socket.
+    pub router: Router,
     client: reqwest::Client,
     /// One looks at a time: what a look has claimed and not yet queued is nowhere to be seen by another.
     looking: Arc<Mutex<()>>,
@@ -170,7 +173,8 @@ impl World {
         let router = api::router(Api::new(context.clone(), acceptor, &server));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let serving = router.clone();
+        tokio::spawn(async move { axum::serve(listener, serving).await });
         let pool = PgPool::connect(&database_url).await.expect("the database");
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
@@ -180,6 +184,7 @@ impl World {
             pool,
             database_url,
             address,
+            router,
             client,
             looking: Arc::default(),
             seen: std::sync::Mutex::default(),

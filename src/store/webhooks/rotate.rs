@@ -64,12 +64,17 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        // Two of the same microsecond are told apart: the earlier one began earlier.
+        // Two of the same microsecond are told apart: the earlier one began earlier, or, where that place is taken as well, the
+        // new one begins later.
         let live = sqlx::query_scalar!(
             r#"WITH ended AS (
                    UPDATE tidings.webhook_secrets
                    SET valid_until = least(valid_until, $3),
-                       valid_from = valid_from - CASE WHEN valid_from = $4 THEN interval '1 microsecond' ELSE interval '0' END
+                       valid_from = valid_from - CASE WHEN valid_from = $4 AND NOT EXISTS (
+                               SELECT FROM tidings.webhook_secrets
+                               WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'signing'
+                                 AND valid_from = $4 - interval '1 microsecond')
+                           THEN interval '1 microsecond' ELSE interval '0' END
                    WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'signing' RETURNING valid_until
                )
                SELECT count(*) AS "live!" FROM ended WHERE valid_until > $5"#,
@@ -86,7 +91,8 @@ impl Store {
         }
         sqlx::query!(
             "INSERT INTO tidings.webhook_secrets (tenant_id, webhook_id, kind, valid_from, key_id, sealed)
-             VALUES ($1, $2, 'signing', $3, $4, $5)",
+             SELECT $1, $2, 'signing', greatest($3, max(valid_from) + interval '1 microsecond'), $4, $5
+             FROM tidings.webhook_secrets WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'signing'",
             tenant_id as TenantId,
             webhook_id as WebhookId,
             rotation.new_from,
