@@ -15,6 +15,8 @@ use super::records::{AttemptRow, DeliveryRow, EventRow, Records, event_name, eve
 
 /// From an answer to its place in the database, on a machine that has other things to do.
 const LAG: Duration = Duration::from_secs(1);
+/// How old a process's view of the webhooks may be for it to send.
+const VALIDITY: Duration = Duration::from_secs(1);
 /// What an orphan may wait for beyond the lease.
 const BEYOND_LEASE: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub struct Cycle<'a> {
     pub windows: &'a [Window],
     /// Times that a process may have ended with a claimed delivery, or a claim's answer was lost.
     pub crashes: i16,
+    /// When nobody could see the database.
+    pub blind: Option<Window>,
     /// How many times longer everything may take, because the machine has other things to do.
     pub strain: u32,
     /// The database's clock and ours, at once.
@@ -73,6 +77,7 @@ impl Cycle<'_> {
     pub fn check(&self, records: &Records, ledger: &Ledger) -> Tally {
         let mut tally = Tally { events: records.events.len(), ..Tally::default() };
         check_events(&records.events, ledger);
+        self.check_blind(ledger);
         let mut arrived: HashMap<(String, usize), Vec<Arrival>> = HashMap::new();
         for arrival in self.receivers.arrivals() {
             arrived.entry((arrival.event.clone(), arrival.receiver)).or_default().push(arrival);
@@ -100,6 +105,20 @@ impl Cycle<'_> {
             ledger.complain(format!("the replay says that it resent {resent}, and there are {again} more deliveries"));
         }
         tally
+    }
+
+    /// Whoever does not see the database sends nothing: neither what a webhook has become is known, nor can a result be recorded.
+    fn check_blind(&self, ledger: &Ledger) {
+        let Some(Window { from, to }) = self.blind else { return };
+        let since = from + VALIDITY + LAG / 2 * self.strain;
+        let late = self.receivers.arrivals().into_iter().filter(|one| since < one.at && one.at < to);
+        if let Some(one) = late.max_by_key(|one| one.at) {
+            ledger.complain(format!(
+                "{:?} after the database was lost to sight, {} was sent",
+                one.at - from,
+                one.event
+            ));
+        }
     }
 
     /// An event and a webhook that it is owed to.

@@ -69,7 +69,7 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
         settle(ground, &desk, &mut done).await;
     }
     clear_up(ground, &desk).await;
-    let Effect { mut windows, mut crashes, missed, resent, replayed, .. } = effect;
+    let Effect { mut windows, mut crashes, missed, resent, replayed, blind, .. } = effect;
     done.lapses = excuse_lapses(ground, &desk, clocks, done.strain, &mut windows);
     crashes += i16::try_from(done.lapses).unwrap_or(i16::MAX);
     let cycle = Cycle {
@@ -77,6 +77,7 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
         receivers: &ground.receivers,
         windows: &windows,
         crashes,
+        blind,
         strain: done.strain,
         clocks,
         resent,

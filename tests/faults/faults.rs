@@ -75,7 +75,7 @@ const fn busy_point(place: &'static str) -> Fault {
 }
 
 /// Each with its name. Seed after seed goes through them.
-pub const ALL: [(&str, Fault); 38] = [
+pub const ALL: [(&str, Fault); 39] = [
     ("nothing", Fault::Nothing),
     ("kill", Fault::Kill(1)),
     ("term", Fault::Term),
@@ -114,6 +114,7 @@ pub const ALL: [(&str, Fault); 38] = [
     ("poison", Fault::Poison),
     ("at-replay.committed", point("replay.committed")),
     ("at-drain.given_back", point("drain.given_back")),
+    ("at-drain.settled", point("drain.settled")),
 ];
 
 /// What breaking it amounted to.
@@ -127,6 +128,8 @@ pub struct Effect {
     pub missed: Option<&'static str>,
     pub resent: HashMap<(String, Uuid), usize>,
     pub replayed: Option<(Uuid, u64)>,
+    /// When nobody could see the database.
+    pub blind: Option<Window>,
 }
 
 impl Effect {
@@ -277,7 +280,8 @@ async fn silence(ground: &Ground, wake: Wake, length: Duration) -> Effect {
     ground.each_proxy(|proxy| proxy.set(Mode::Hole));
     sleep(length).await;
     ground.each_proxy(|proxy| wake.end(proxy));
-    Effect::outage(from, Instant::now())
+    let to = Instant::now();
+    Effect { blind: Some(Window { from, to }), ..Effect::outage(from, to) }
 }
 
 async fn kill(ground: &mut Ground, slot: usize, count: usize) -> Effect {

@@ -77,7 +77,7 @@ impl Desk {
                     } else {
                         desk.transaction(&mut chance).await;
                     }
-                    sleep(Duration::from_millis(chance.random_range(5..30))).await;
+                    sleep(Duration::from_millis(chance.random_range(15..60))).await;
                 }
             });
         }

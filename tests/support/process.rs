@@ -46,7 +46,9 @@ impl Process {
 
     /// What [`Process::start`] starts.
     pub fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        // Another build of the program can be put to the test: of another profile, or one that stays while this one is built again.
+        let program = std::env::var_os("TIDINGS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tidings").into());
+        let mut command = Command::new(program);
         command.args(arguments);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDINGS__")) {
             command.env_remove(name);
