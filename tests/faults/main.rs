@@ -33,6 +33,7 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use faults::{ALL, Fault};
 use ground::Ground;
@@ -81,7 +82,19 @@ fn main() -> ExitCode {
     }
     let house = house::House::enter(options.keep);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(&options, &house))
+    runtime.block_on(async {
+        // As the first process of its namespace it is ended by no signal that it does not take.
+        let (mut interrupt, mut terminate) = (signals(SignalKind::interrupt()), signals(SignalKind::terminate()));
+        tokio::select! {
+            code = run(&options, &house) => code,
+            _ = interrupt.recv() => ExitCode::FAILURE,
+            _ = terminate.recv() => ExitCode::FAILURE,
+        }
+    })
+}
+
+fn signals(kind: SignalKind) -> Signal {
+    signal(kind).expect("a signal's handler")
 }
 
 async fn run(options: &Options, house: &house::House) -> ExitCode {
