@@ -21,6 +21,7 @@ mod dry_run;
 mod enqueue;
 mod erase;
 mod every_route;
+mod failover;
 mod fairness;
 mod feed;
 mod forbidden_addresses;

@@ -83,6 +83,10 @@ async fn serve_says_in_a_sentence_why_it_does_not_start() {
     refused(&ended, &["`database.url`", &format!("127.0.0.1:{nobody}")]);
     assert!(!ended.text.contains("hidden"), "the password is not shown: {}", ended.text);
     refused(&run(&["migrate"], &with("database.url", &unreachable)).await, &["`database.url`"]);
+    let several = format!("postgres://tidings:hidden@127.0.0.1:{nobody},localhost:{nobody}/tidings");
+    let ended = run(&["serve"], &with("database.url", &several)).await;
+    refused(&ended, &["`database.url`", &format!("127.0.0.1:{nobody},localhost:{nobody}/"), "takes writes"]);
+    assert!(!ended.text.contains("hidden"), "the password is not shown: {}", ended.text);
     let (server, _) = url.rsplit_once('/').expect("a database's name");
     let missing = format!("{server}/nowhere");
     refused(&run(&["serve"], &with("database.url", &missing)).await, &["`database.url`", "nowhere"]);

@@ -244,3 +244,22 @@ async fn however_many_there_are_each_look_costs_little() {
     let done = finish(&tenant, &replay).await;
     assert_eq!((progress(&done), &done["skipped_reasons"]), ([45_001, 1, 45_000, 0], &json!({"event_gone": 45_000})));
 }
+
+#[tokio::test]
+async fn an_event_whose_data_was_deleted_is_passed_over() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    let receiver = Receiver::start().await;
+    tenant.webhook(&receiver.url).await;
+    let event = tenant.event("document.uploaded", json!({})).await;
+    world.drain().await;
+    world.clock.advance(Duration::from_mins(1));
+    world.run();
+    tenant.delete(&format!("/v1/events/{event}/data")).await.expect(200);
+
+    let replay = start(&tenant, json!({"source": "deliveries", "all": true})).await;
+    let done = finish(&tenant, &replay).await;
+    assert_eq!(progress(&done), [1, 0, 1, 0]);
+    assert_eq!(done["skipped_reasons"], json!({"event_gone": 1}));
+    assert_eq!(receiver.count(), 1, "nothing is sent again");
+}

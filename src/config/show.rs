@@ -6,6 +6,7 @@ use toml::Value;
 
 use super::layers::{Setting, is_unset};
 use super::{Loaded, Origin};
+use crate::store::around_hosts;
 
 /// Keys whose values are never shown.
 const SECRET: [&str; 4] =
@@ -45,7 +46,15 @@ fn shown(setting: &Setting) -> String {
 /// A database URL with its password masked.
 #[must_use]
 pub fn without_password(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
+    let (before, hosts, after) = around_hosts(url);
+    if let Some((first, _)) = hosts.split_once(',') {
+        let masked = without_password(&format!("{before}{first}{after}"));
+        let (before, _, after) = around_hosts(&masked);
+        return format!("{before}{hosts}{after}");
+    }
+    let Ok(mut parsed) = url::Url::parse(url) else {
+        return if url.contains('@') { MASK.to_owned() } else { url.to_owned() };
+    };
     let query: Vec<_> = parsed.query_pairs().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
     if query.iter().any(|(key, _)| key == "password") {
         let masked = query.iter().map(|(key, value)| (key, if key == "password" { MASK } else { value }));

@@ -27,6 +27,7 @@ mod tenants;
 pub mod webhooks;
 mod words;
 
+pub use connections::around_hosts;
 pub use error::StoreError;
 pub use gauges::Snapshot;
 pub use pool::{Config, Store};

@@ -1,7 +1,6 @@
 //! Connections: one pool for requests and chores, one for the hot path.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,13 +8,13 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::StoreError;
-use super::connections::{Era, Pool, Trust};
+use super::connections::{Era, Hosts, Pool, Trust};
 
 /// Section `database` of the configuration.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A `postgres://` URL, or `embedded` for a private server.
+    /// A `postgres://` URL, which may name several hosts, or `embedded` for a private server.
     pub url: String,
     /// Where the embedded server keeps its data; empty chooses `data/postgres` in the working folder where that works.
     pub data_dir: String,
@@ -56,9 +55,9 @@ impl Config {
     /// Checks what the types cannot say; the error names the key, and nothing of the URL, which may hold a password.
     pub fn validate(&self) -> Result<(), String> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme));
-        if self.url != "embedded" && !(is_postgres && PgConnectOptions::from_str(&self.url).is_ok()) {
+        if self.url != "embedded" && !(is_postgres && Hosts::of(&self.url).is_ok()) {
             return Err(
-                "`database.url` must be `embedded` or like `postgres://user:password@host:5432/database`".to_owned()
+                "`database.url` must be `embedded` or like `postgres://user:password@host:5432/database`, several hosts separated by commas".to_owned()
             );
         }
         let checks = [
@@ -99,23 +98,23 @@ impl Store {
     /// # Errors
     /// The URL is not a `postgres://` URL.
     pub fn connect(url: &str, config: &Config) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.application_name("tidings").disable_statement_logging();
-        // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in the
-        // schema of that name, which is not there before the first migration, and so apply everything a second time.
-        let options = options.options([("search_path", "public")]);
+        let ours = |options: PgConnectOptions| {
+            let options = options.application_name("tidings").disable_statement_logging();
+            // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in
+            // the schema of that name, which is not there before the first migration, and so apply everything a second time.
+            options.options([("search_path", "public"), ("jit", "off")])
+        };
+        let hosts = Hosts::of(url)?.with(ours);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
         // table would then read it whole. Nor does the length of a batch change the plan: to plan each anew costs more
         // than most statements.
-        let hot = options.clone().options([
-            ("enable_seqscan", "off"),
-            ("jit", "off"),
-            ("plan_cache_mode", "force_generic_plan"),
-            ("lock_timeout", LOCK_TIMEOUT),
-        ]);
+        let hot =
+            [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("lock_timeout", LOCK_TIMEOUT)];
+        let hot = hosts.with(|options| options.options(hot));
         let wait = Duration::from_secs(config.acquire_seconds);
         let era = Era::default();
         Ok(Self {
-            pool: Pool::new(options.options([("jit", "off")]), config.connections, wait, TRUST, &era),
+            pool: Pool::new(hosts, config.connections, wait, TRUST, &era),
             // Asking each connection whether it is well costs as much as a small statement; one that is not fails its next
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
@@ -124,9 +123,7 @@ impl Store {
 
     /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.
     pub async fn reach(&self) -> Result<(), StoreError> {
-        let connection = tokio::time::timeout(self.pool.wait(), self.pool.options().connect()).await;
-        connection.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
-        Ok(())
+        Ok(self.pool.reach().await?.close().await?)
     }
 
     /// Answers when the database does.

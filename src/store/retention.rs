@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sqlx::Executor;
+use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::connections::Session;
@@ -50,8 +51,8 @@ type Place = (Uuid, Uuid);
 impl Store {
     /// A turn at tidying up; `None` while another process has one.
     pub async fn turn(&self) -> Result<Option<Turn>, StoreError> {
-        let options = self.pool.options().clone().options([("lock_timeout", LOCK_TIMEOUT)]).options(PLANS);
-        let mut connection = self.pool.apart(&options).await?;
+        let adapt = |options: PgConnectOptions| options.options([("lock_timeout", LOCK_TIMEOUT)]).options(PLANS);
+        let mut connection = self.pool.apart(adapt).await?;
         let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('tidings.retention')) AS "locked!""#)
             .fetch_one(&mut connection)
             .await?;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{ConnectOptions, Connection};
 use tracing::info;
 
 use super::{Store, StoreError};
@@ -44,9 +44,9 @@ impl Store {
     }
 
     async fn try_to_migrate(&self) -> Result<(), StoreError> {
-        let options = self.pool.options().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
+        let hosts = self.pool.hosts().with(|options| options.options([("lock_timeout", LOCK_TIMEOUT)]));
         // A connection of its own: closing it gives up the lock on migrating, however they ended.
-        let mut connection = options.connect().await?;
+        let mut connection = self.pool.reach_with(&hosts).await?;
         let migrated = migrator().run_direct(None, &mut connection, false).await;
         connection.close().await?;
         migrated.map_err(|error| match error {

@@ -38,7 +38,7 @@ impl Api {
     }
 
     /// The status and the JSON of an answer; an error where there is none.
-    async fn try_call(
+    pub async fn try_call(
         &self,
         turn: usize,
         method: Method,

@@ -1,6 +1,7 @@
 //! What behaviour tests stand on: a database of their own, a whole Tidings in this process, receivers that misbehave.
 
 pub mod canary;
+pub mod cluster;
 pub mod collector;
 pub mod database;
 pub mod described;

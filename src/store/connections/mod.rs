@@ -9,8 +9,11 @@
 //! **Invariants**
 //! - A connection is given out only if its last statement ended and no transaction is open on it.
 //! - A statement whose caller went away is brought to its end or its connection is closed, before anybody else gets it.
+//! - A connection is made only to a server that takes writes.
 //! - Closing the pool waits for what is under way, and nothing here waits for ever.
 
+mod era;
+mod hosts;
 mod pool;
 mod session;
 mod transaction;
@@ -18,7 +21,10 @@ mod watch;
 
 use std::time::Duration;
 
-pub(super) use pool::{Era, Pool, Trust};
+pub(super) use era::Era;
+pub(super) use hosts::Hosts;
+pub use hosts::around_hosts;
+pub(super) use pool::{Pool, Trust};
 pub(super) use session::Session;
 pub(super) use transaction::Transaction;
 

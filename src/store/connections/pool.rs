@@ -2,17 +2,19 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{ConnectOptions, Connection, Describe, Execute, Executor, Postgres, SqlStr};
+use sqlx::{Connection, Describe, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::era::Era;
+use super::hosts::{Greeted, Hosts};
 use super::session::{Condition, Live, Session};
 use super::transaction::Transaction;
 use super::watch::Step;
@@ -27,17 +29,12 @@ const NOT_YET: [&str; 2] = ["57P03", "53300"];
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Trust(pub(in crate::store) Duration);
 
-/// Counts how often a connection to a server was lost. Pools that lead to one server share it: whatever cost one its connections
-/// will have cost the other the same.
-#[derive(Debug, Clone, Default)]
-pub(in crate::store) struct Era(Arc<AtomicU64>);
-
-/// Connections to one server. Clones share them.
+/// Connections to the primary among some hosts. Clones share them.
 #[derive(Clone)]
 pub(in crate::store) struct Pool(Arc<Shared>);
 
 pub(super) struct Shared {
-    pub(super) options: Arc<PgConnectOptions>,
+    hosts: Hosts,
     most: u32,
     wait: Duration,
     trust: Trust,
@@ -48,23 +45,11 @@ pub(super) struct Shared {
     closed: AtomicBool,
 }
 
-impl Era {
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// A connection of this era was lost; of several, the first ends the era.
-    fn ends(&self, era: u64) {
-        // Somebody else may have ended it.
-        let _was_now = self.0.compare_exchange(era, era + 1, Ordering::Relaxed, Ordering::Relaxed);
-    }
-}
-
 impl Pool {
     /// Connects lazily, to `most` connections, each waited for as long as `wait`.
-    pub(in crate::store) fn new(options: PgConnectOptions, most: u32, wait: Duration, trust: Trust, era: &Era) -> Self {
+    pub(in crate::store) fn new(hosts: Hosts, most: u32, wait: Duration, trust: Trust, era: &Era) -> Self {
         Self(Arc::new(Shared {
-            options: Arc::new(options),
+            hosts,
             most,
             wait,
             trust,
@@ -81,16 +66,20 @@ impl Pool {
             let place = Arc::clone(&self.0.room).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
             let live = match self.0.idle_one().await {
                 Some(live) => live,
-                None => self.0.connect(&self.0.options).await?,
+                None => self.0.connect(&self.0.hosts).await?,
             };
             Ok(Session { live: Some(live), place: Some(place), pool: Arc::clone(&self.0) })
         };
         timeout(self.0.wait, acquire).await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    /// A connection with options of its own, which is one more than the pool's and closed in the end.
-    pub(in crate::store) async fn apart(&self, options: &PgConnectOptions) -> Result<Session, sqlx::Error> {
-        let live = timeout(self.0.wait, self.0.connect(options)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    /// A connection made in a way of its own, which is one more than the pool's and closed in the end.
+    pub(in crate::store) async fn apart(
+        &self,
+        adapt: impl Fn(PgConnectOptions) -> PgConnectOptions,
+    ) -> Result<Session, sqlx::Error> {
+        let hosts = self.0.hosts.with(adapt);
+        let live = timeout(self.0.wait, self.0.connect(&hosts)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(Session { live: Some(live), place: None, pool: Arc::clone(&self.0) })
     }
 
@@ -102,13 +91,21 @@ impl Pool {
         Transaction::begin(self.acquire().await?, statement).await
     }
 
-    pub(in crate::store) fn options(&self) -> &PgConnectOptions {
-        &self.0.options
+    /// Connects once, rather than until the time for it is over, and so can say what hinders it.
+    pub(in crate::store) async fn reach(&self) -> Result<PgConnection, sqlx::Error> {
+        self.reach_with(&self.0.hosts).await
     }
 
-    /// How long a connection is waited for.
-    pub(in crate::store) fn wait(&self) -> Duration {
-        self.0.wait
+    /// As [`Pool::reach`], in a way of its own.
+    pub(in crate::store) async fn reach_with(&self, hosts: &Hosts) -> Result<PgConnection, sqlx::Error> {
+        let greeted = timeout(self.0.wait, hosts.greet(self.0.era.host())).await;
+        let greeted = greeted.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        self.0.era.turns_to(&greeted, self.0.era.now());
+        Ok(greeted.connection)
+    }
+
+    pub(in crate::store) fn hosts(&self) -> &Hosts {
+        &self.0.hosts
     }
 
     /// How many connections there may be, how many there are, and how many of these nobody uses.
@@ -150,14 +147,16 @@ impl Shared {
         }
     }
 
-    /// A new connection; a server that is not there yet is waited for.
-    async fn connect(&self, options: &PgConnectOptions) -> Result<Live, sqlx::Error> {
+    /// A new connection to the primary; one that is not there yet is waited for.
+    async fn connect(&self, hosts: &Hosts) -> Result<Live, sqlx::Error> {
         loop {
-            let generation = self.era.now();
-            match greet(options).await {
-                Ok((connection, backend)) => {
+            let era = self.era.now();
+            match hosts.greet(self.era.host()).await {
+                Ok(greeted) => {
+                    let generation = self.era.turns_to(&greeted, era);
+                    let Greeted { connection, backend, server, .. } = greeted;
                     let (condition, idle_since) = (Condition::default(), Instant::now());
-                    return Ok(Live { connection, backend, condition, generation, idle_since });
+                    return Ok(Live { connection, server, backend, condition, generation, idle_since });
                 }
                 Err(error) if comes_back(&error) && !self.closed.load(Ordering::Relaxed) => sleep(AGAIN).await,
                 Err(error) => return Err(error),
@@ -214,14 +213,8 @@ impl Shared {
     }
 }
 
-/// Connects, and learns who answers.
-async fn greet(options: &PgConnectOptions) -> Result<(PgConnection, i32), sqlx::Error> {
-    let mut connection = options.connect().await?;
-    let backend = sqlx::query_scalar!(r#"SELECT pg_backend_pid() AS "pid!""#).fetch_one(&mut connection).await?;
-    Ok((connection, backend))
-}
-
-fn comes_back(error: &sqlx::Error) -> bool {
+/// Whether a server may let us in soon.
+pub(super) fn comes_back(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| NOT_YET.contains(&&*code)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use sqlx::postgres::{PgConnection, PgRow, PgStatement, PgTypeInfo};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Either, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -36,6 +36,8 @@ impl Condition {
 /// A connection and what is known of it.
 pub(super) struct Live {
     pub(super) connection: PgConnection,
+    /// Where it leads to.
+    pub(super) server: Arc<PgConnectOptions>,
     /// The server's process that it leads to.
     pub(super) backend: i32,
     pub(super) condition: Condition,
@@ -89,11 +91,11 @@ impl<'c> Executor<'c> for &'c mut Session {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Some(Live { connection, backend, condition, .. }) = self.live.as_mut() else {
+        let Some(Live { connection, server, backend, condition, .. }) = self.live.as_mut() else {
             return stream::iter([Err(sqlx::Error::PoolClosed)]).boxed();
         };
         condition.busy = true;
-        let doubt = Doubt::about(&self.pool.options, *backend);
+        let doubt = Doubt::about(server, *backend);
         Watched { steps: connection.fetch_many(query), condition, doubt }.boxed()
     }
 

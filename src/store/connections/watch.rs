@@ -122,9 +122,13 @@ async fn is_at_work(server: Arc<PgConnectOptions>, backend: i32) -> bool {
     }
 }
 
+/// The server takes no writes (any more): it became a standby, or is about to.
+const READ_ONLY: &str = "25006";
+
 /// Whether a connection is of no use after an error.
 pub(super) fn is_fatal(error: &sqlx::Error) -> bool {
     match error {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(READ_ONLY) => true,
         sqlx::Error::Database(error) => error
             .try_downcast_ref::<PgDatabaseError>()
             .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
