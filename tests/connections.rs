@@ -1,8 +1,13 @@
 //! Connections to Postgres that fall silent, and statements that only take long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use sqlx::{Connection, PgConnection};
+use tidings::domain::event::Event;
+use tidings::domain::ids::{EventId, TenantId};
+use tidings::store::outbox::accept::NewEvent;
 use tidings::store::{Config, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -80,7 +85,7 @@ async fn a_statement_that_only_takes_long_is_left_alone() {
     let mut other = PgConnection::connect(&url).await.expect("the database");
     let mut blocking = other.begin().await.expect("a transaction");
     sqlx::query("LOCK TABLE tidings.outbox IN ACCESS EXCLUSIVE MODE").execute(&mut *blocking).await.expect("locked");
-    let surveyed = tokio::spawn(async move { store.survey(chrono::DateTime::UNIX_EPOCH).await });
+    let surveyed = tokio::spawn(async move { store.survey(DateTime::UNIX_EPOCH).await });
     // Twice as long as it takes to become suspicious.
     sleep(Duration::from_millis(4_500)).await;
     assert!(!surveyed.is_finished(), "it waits for the lock");
@@ -88,6 +93,38 @@ async fn a_statement_that_only_takes_long_is_left_alone() {
     let held =
         timeout(Duration::from_secs(10), surveyed).await.expect("it ends").expect("no panic").expect("an answer");
     assert_eq!(held.backlog, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_lost_to_sight_lets_go_of_what_it_holds() {
+    let (store, proxy, url) = behind_proxy().await;
+    let now = DateTime::UNIX_EPOCH;
+    let (tenant_id, id) = (TenantId::from_u128(1), EventId::new(now, rand::random()));
+    let event = Event { tenant_id, id, event_type: "a.b".to_owned(), occurred_at: None, data: "1".into() };
+    let event = NewEvent { event: Arc::new(event), idempotency_key: Some("k".to_owned()), trace: None };
+    // It waits for the key until it can no longer tell that it has it.
+    let mut other = PgConnection::connect(&url).await.expect("the database");
+    let mut taken = other.begin().await.expect("a transaction");
+    let take = "INSERT INTO tidings.idempotency_keys (tenant_id, key, event_id, digest, created_at)
+                VALUES ($1, 'k', gen_random_uuid(), '', '1970-01-01')";
+    sqlx::query(take).bind(uuid::Uuid::from_u128(1)).execute(&mut *taken).await.expect("taken");
+    let lost = tokio::spawn({
+        let (store, event) = (store.clone(), event.clone());
+        async move { store.accept_all_or_nothing(&[event], now, None).await }
+    });
+    sleep(Duration::from_millis(250)).await;
+    proxy.set(Mode::Hole);
+    taken.rollback().await.expect("rolled back");
+    let failed = timeout(Duration::from_secs(10), lost).await.expect("it ends").expect("no panic");
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+
+    proxy.forget();
+    proxy.set(Mode::Open);
+    let begun = Instant::now();
+    while let Err(error) = store.accept_all_or_nothing(std::slice::from_ref(&event), now, None).await {
+        assert!(begun.elapsed() < Duration::from_secs(5) && error.is_passing(), "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

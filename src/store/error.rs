@@ -43,8 +43,8 @@ const PASSING_CLASSES: [&str; 5] = ["08", "53", "57", "58", "40"];
 /// Another transaction held a row for too long, or held one that it wanted from us: lock not available, deadlock.
 const CONTENDED: [&str; 2] = ["55P03", "40P01"];
 
-/// The server is in recovery after a failover and takes no writes.
-const READ_ONLY: &str = "25006";
+/// The server is in recovery after a failover and takes no writes, or gave this process up for lost in the middle of a transaction.
+const NOT_NOW: [&str; 2] = ["25006", "25P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -57,7 +57,7 @@ impl From<sqlx::Error> for StoreError {
                 if CONTENDED.contains(&&*code) {
                     return Self::Contended(error);
                 }
-                if code == READ_ONLY || PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
+                if NOT_NOW.contains(&&*code) || PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
                     return Self::Unavailable(error);
                 }
                 Self::Failed(error)

@@ -35,7 +35,9 @@ impl Store {
     /// Opens a transaction with a snapshot, and leaves it idle.
     pub async fn hold_snapshot(&self) -> Result<Snapshot, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-        // The first statement takes the snapshot.
+        // The one transaction that is meant to be left so.
+        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(&mut *transaction).await?;
+        // The first statement that reads takes the snapshot.
         sqlx::query!("SELECT 1 AS one").fetch_one(&mut *transaction).await?;
         Ok(Snapshot(transaction))
     }

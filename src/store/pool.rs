@@ -88,6 +88,16 @@ pub struct Store {
 /// hold up what has nothing to do with it.
 const LOCK_TIMEOUT: &str = "500ms";
 
+/// What the server does about a connection that this process has lost without its noticing: the locks of a transaction that nobody
+/// goes on with would be held for hours, and every repetition of what it stored wait for them. None here waits between two
+/// statements for anything but the server. Locks of the session itself go when the host no longer answers.
+const ABANDONED: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "3s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
+
 /// An idle connection may have been closed by the server since, as at a restart, or forgotten by a firewall.
 const TRUST: Trust = Trust(Duration::from_millis(500));
 const HOT_TRUST: Trust = Trust(Duration::from_secs(10));
@@ -102,7 +112,7 @@ impl Store {
             let options = options.application_name("tidings").disable_statement_logging();
             // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in
             // the schema of that name, which is not there before the first migration, and so apply everything a second time.
-            options.options([("search_path", "public"), ("jit", "off")])
+            options.options([("search_path", "public"), ("jit", "off")]).options(ABANDONED)
         };
         let hosts = Hosts::of(url)?.with(ours);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
