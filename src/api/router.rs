@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -22,12 +23,12 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Every path of the API, with what happens on the way to it.
 pub fn router(api: Api) -> Router {
     let (paths, _) = routes(api.max_event_bytes()).split_for_parts();
-    paths
-        .merge(docs::pages())
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked))
+    // As one layer, since the router boxes each that it is given, for every request.
+    let passage = ServiceBuilder::new()
         .layer(from_fn_with_state(api.clone(), entrance))
-        .with_state(api)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    paths.merge(docs::pages()).layer(passage).with_state(api)
 }
 
 /// `/metrics` by itself, for a socket of its own.

@@ -46,6 +46,43 @@ pub enum Accepted {
     Conflict(EventId),
 }
 
+/// What `tidings.accept` says, side by side: for each delivery made and each key used before, one element in every column.
+struct Columns {
+    places: Vec<i32>,
+    deliveries: Vec<Option<DeliveryId>>,
+    webhooks: Vec<Option<WebhookId>>,
+    revisions: Vec<Option<i32>>,
+    leased: Vec<bool>,
+    existing: Vec<Option<EventId>>,
+    same_content: Vec<Option<bool>>,
+}
+
+/// One of them.
+struct Row {
+    /// Of the event in its batch, from 1.
+    place: i32,
+    delivery_id: Option<DeliveryId>,
+    webhook_id: Option<WebhookId>,
+    dialect_revision: Option<i32>,
+    leased: bool,
+    existing: Option<EventId>,
+    same_content: Option<bool>,
+}
+
+impl Columns {
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        (0..self.places.len()).map(|index| Row {
+            place: self.places[index],
+            delivery_id: self.deliveries[index],
+            webhook_id: self.webhooks[index],
+            dialect_revision: self.revisions[index],
+            leased: self.leased[index],
+            existing: self.existing[index],
+            same_content: self.same_content[index],
+        })
+    }
+}
+
 impl Store {
     /// Stores events and their deliveries, atomically. What was leased to the dispatcher of `hand_off` comes back as claimed.
     pub async fn accept(
@@ -94,9 +131,16 @@ async fn accept(
     let traces = traces
         .as_ref()
         .map(|traces| traces.iter().map(|trace| trace.as_ref().map(|bytes| &bytes[..])).collect::<Vec<_>>());
-    let rows = sqlx::query!(
-        r#"SELECT place AS "place!", delivery_id AS "delivery_id: DeliveryId", webhook_id AS "webhook_id: WebhookId",
-                  dialect_revision, leased AS "leased!", existing AS "existing: EventId", same_content
+    // One row of arrays: a row for each delivery costs more to bring here than to make.
+    let columns = sqlx::query_as!(
+        Columns,
+        r#"SELECT coalesce(array_agg(place), '{}') AS "places!",
+                  coalesce(array_agg(delivery_id), '{}') AS "deliveries!: Vec<Option<DeliveryId>>",
+                  coalesce(array_agg(webhook_id), '{}') AS "webhooks!: Vec<Option<WebhookId>>",
+                  coalesce(array_agg(dialect_revision), '{}') AS "revisions!: Vec<Option<i32>>",
+                  coalesce(array_agg(leased), '{}') AS "leased!",
+                  coalesce(array_agg(existing), '{}') AS "existing!: Vec<Option<EventId>>",
+                  coalesce(array_agg(same_content), '{}') AS "same_content!: Vec<Option<bool>>"
            FROM tidings.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         &tenants as _,
         &ids as _,
@@ -109,12 +153,12 @@ async fn accept(
         hand_off.map_or(&[][..], |to| &to.crowded) as _,
         traces as _,
     )
-    .fetch_all(executor)
+    .fetch_one(executor)
     .await?;
 
     let mut accepted = vec![Accepted::Stored { deliveries: 0 }; events.len()];
-    let mut claimed = Vec::with_capacity(if hand_off.is_some() { rows.len() } else { 0 });
-    for row in rows {
+    let mut claimed = Vec::with_capacity(if hand_off.is_some() { columns.places.len() } else { 0 });
+    for row in columns.rows() {
         let place = usize::try_from(row.place - 1).unwrap_or_default();
         let (Some(slot), Some(new)) = (accepted.get_mut(place), events.get(place)) else { continue };
         if let Some(existing) = row.existing {

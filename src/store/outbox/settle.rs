@@ -131,7 +131,7 @@ impl Store {
                        outcome::tidings.outcome, verdict::tidings.verdict, number, status, response_headers, response_body
                    FROM settled WHERE outcome IS NOT NULL
                )
-               SELECT delivery_id AS "delivery_id!: DeliveryId" FROM settled"#,
+               SELECT coalesce(array_agg(delivery_id), '{}') AS "settled!: Vec<DeliveryId>" FROM settled"#,
             &columns.tenants as _,
             &columns.deliveries as _,
             &columns.numbers,
@@ -149,7 +149,7 @@ impl Store {
             &columns.bodies as _,
             now,
         )
-        .fetch_all(&self.hot)
+        .fetch_one(&self.hot)
         .await?;
         failpoint!("settle.after", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
         Ok(settled.into_iter().collect())
