@@ -122,9 +122,10 @@ proptest! {
             let text = std::str::from_utf8(&rendered).expect("UTF-8");
             serde_json::from_str::<serde::de::IgnoredAny>(text).expect("JSON");
             let data = std::str::from_utf8(&new.event.data).expect("UTF-8");
-            let inner = data.trim_start_matches('{').trim_end_matches('}');
-            let kept = if text.contains(data) { data } else { inner };
-            prop_assert!(text.contains(kept), "{}: {text}", profile.name());
+            let is_flat = !["standard", "numora", "docintell"].contains(&profile.name());
+            // Of an object without members, a flat body has nothing.
+            let kept = if is_flat { &data[1..data.len() - 1] } else { data };
+            prop_assert!(text.contains(kept) || is_flat && kept.trim().is_empty(), "{}: {text}", profile.name());
         }
     }
 
