@@ -188,6 +188,31 @@ async fn a_process_that_closes_gives_its_leases_back_at_once_without_counting_an
 }
 
 #[tokio::test]
+async fn a_claim_that_takes_effect_after_its_number_was_given_up_is_free_again_soon() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let id = webhook(&tenant, &receiver, json!({})).await;
+    world.look().await;
+    tenant.post(&format!("/v1/webhooks/{id}/deactivate"), json!({})).await.expect(200);
+    tenant.event("a", json!({})).await;
+    tenant.post(&format!("/v1/webhooks/{id}/activate"), json!({})).await.expect(200);
+
+    // Its connection broke, so the process went on under another number; the server came to the statement only then.
+    let store = &world.context.store;
+    let number = store.enlist(world.clock.now(), 30 * SECOND).await.expect("a number");
+    store.retire(number, world.clock.now()).await.expect("retired");
+    let claim = "UPDATE tidings.outbox SET holder = $1, attempts = 1";
+    sqlx::query(claim).bind(number.0).execute(&world.pool).await.expect("claimed");
+    for _ in 0..3 {
+        world.clock.advance(SECOND);
+        world.look().await;
+    }
+    world.drain().await;
+    assert_eq!(receiver.count(), 1, "long before anybody looks for holders that nobody knows");
+}
+
+#[tokio::test]
 async fn no_send_begins_after_a_deactivation_was_answered() {
     for other_is_alive in [true, false] {
         let first = World::new().await;

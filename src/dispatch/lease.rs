@@ -98,7 +98,7 @@ impl Lease {
             numbers.iter().take(old).filter(|number| number.holder.is_last()).map(|number| number.holder.id()).collect()
         };
         for id in idle {
-            store.discharge(id).await?;
+            store.retire(id, self.clock.now()).await?;
             self.numbers().retain(|number| number.holder.id() != id);
         }
         Ok(())

@@ -149,6 +149,20 @@ impl Store {
         Ok(lapsed)
     }
 
+    /// Frees whatever is held under a number that is in doubt, and ends its lease. It stays on the list for the time that
+    /// [`Store::rescue`] allows: the claim that put it in doubt may still be under way, and take effect after this.
+    pub async fn retire(&self, id: DispatcherId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!("UPDATE tidings.outbox SET holder = NULL WHERE holder = $1", id.0)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("UPDATE tidings.dispatchers SET lease_until = least(lease_until, $2) WHERE id = $1", id.0, now)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Frees whatever a process still holds and strikes it off the list.
     pub async fn discharge(&self, id: DispatcherId) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
