@@ -131,7 +131,7 @@ async fn an_end_in_order_tells_what_was_seen() {
     tenant.event("order.paid", json!(1)).await;
     world.drain().await;
     assert_eq!(health(&tenant, &webhook).await["attempts"], 0);
-    world.dispatcher.close().await;
+    world.close().await;
     assert_eq!(health(&tenant, &webhook).await["attempts"], 1);
 }
 

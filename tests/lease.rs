@@ -174,12 +174,7 @@ async fn a_process_that_closes_gives_its_leases_back_at_once_without_counting_an
     leaving.look().await;
     receiver.wait_for(1).await;
 
-    let closing = tokio::spawn({
-        let dispatcher = Arc::clone(&leaving.dispatcher);
-        async move { dispatcher.close().await }
-    });
-    gate.add_permits(5);
-    closing.await.expect("closed");
+    tokio::join!(leaving.close(), async { gate.add_permits(5) });
     staying.drain().await;
     assert_eq!((receiver.count(), staying.count("outbox").await), (5, 0), "each once");
     let numbers: Vec<i16> =

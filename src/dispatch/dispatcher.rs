@@ -80,16 +80,23 @@ impl Dispatcher {
         }))
     }
 
-    /// Dispatches until `shutdown`, then ends in order: see [`Dispatcher::close`].
+    /// Dispatches until `shutdown`, then ends in order: nothing new, what is under way to its end, every lease given back.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        tokio::join!(self.watch_on(&shutdown), self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
-        self.close().await;
+        let ended = CancellationToken::new();
+        let work = async {
+            tokio::join!(self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
+            self.wind_down().await;
+            ended.cancel();
+        };
+        // What is still under way needs the lease and a fresh view to its end.
+        tokio::join!(self.watch_on(&ended), work);
+        self.surrender().await;
     }
 
     /// Watches at a steady pace: without a lease and a fresh view nothing is sent, so nothing that may take long is done here.
-    async fn watch_on(self: &Arc<Self>, shutdown: &CancellationToken) {
+    async fn watch_on(self: &Arc<Self>, ended: &CancellationToken) {
         let mut pause = self.config.poll();
-        while !shutdown.is_cancelled() {
+        while !ended.is_cancelled() {
             pause = match self.watch().await {
                 Ok(()) => self.config.poll(),
                 Err(error) => {
@@ -97,7 +104,7 @@ impl Dispatcher {
                     (pause * 2).min(LONGEST_PAUSE)
                 }
             };
-            shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+            ended.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 
@@ -139,7 +146,7 @@ impl Dispatcher {
     }
 
     /// Gives back what cannot be sent, does the chores that are due, claims.
-    async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
         let looked = self.search().await;
         let (waiting, in_flight) = {
             let lanes = self.lanes();

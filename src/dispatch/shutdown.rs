@@ -9,9 +9,8 @@ use super::dispatcher::Dispatcher;
 use crate::failpoint::failpoint;
 
 impl Dispatcher {
-    /// Stops claiming, gives back what waits, lets requests under way end within the grace time, records their results and
-    /// releases the rest, so that another process goes on at once.
-    pub async fn close(self: &Arc<Self>) {
+    /// Stops claiming, gives back what waits, lets requests under way end within the grace time and records their results.
+    pub(super) async fn wind_down(self: &Arc<Self>) {
         self.closing.store(true, Ordering::Relaxed);
         if let Err(error) = self.give_back_all().await {
             warn!(
@@ -27,6 +26,10 @@ impl Dispatcher {
             warn!(error = &error as &dyn std::error::Error, "the last seconds of the webhooks' health are lost");
         }
         failpoint!("drain.settled");
+    }
+
+    /// Releases whatever is left, so that another process goes on at once.
+    pub(super) async fn surrender(&self) {
         match self.lease.surrender(&self.context.store).await {
             Ok(()) => info!("every lease is given back"),
             Err(error) => {
@@ -36,12 +39,11 @@ impl Dispatcher {
     }
 
     async fn end_work(self: &Arc<Self>) {
-        let mut renewal = tokio::time::interval(self.config.poll());
+        let mut pace = tokio::time::interval(self.config.poll());
         // Until nothing is under way, and no accept that was promised a hand-off before the end may still answer.
         while !(self.lanes().is_idle() && self.lease.is_idle()) {
-            renewal.tick().await;
-            // The view must stay fresh and the lease alive for what is still under way.
-            if let Err(error) = self.tick().await {
+            pace.tick().await;
+            if let Err(error) = self.look().await {
                 warn!(error = &error as &dyn std::error::Error, "the database is away during shutdown");
             }
         }

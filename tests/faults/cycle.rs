@@ -22,6 +22,11 @@ const SETTLED: Duration = Duration::from_secs(LEASE + 5 + 3);
 
 const LEASE_TIME: Duration = Duration::from_secs(LEASE);
 
+/// A machine that stands still for this long is slow; for twice as long, twice as slow.
+const STALL: Duration = Duration::from_millis(LEASE * 1000 / 8);
+/// What limits of time are stretched by at most.
+const MOST_STRAIN: u32 = 4;
+
 /// What a cycle came to.
 #[derive(Debug, Default)]
 pub struct Done {
@@ -29,6 +34,8 @@ pub struct Done {
     /// How often a process was too slow to keep its lease, though nothing was broken.
     pub lapses: usize,
     pub strain: u32,
+    /// How long the machine itself stood still.
+    pub stall: Duration,
     pub refused: u32,
     pub missed: Option<&'static str>,
     /// From Postgres' return to the first acknowledgement and to the first arrival.
@@ -43,6 +50,7 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
     let mut chance = StdRng::seed_from_u64(seed);
     let clocks = clocks(ground).await;
     ground.receivers.forget();
+    ground.pulse.reset();
     let event_type = format!("cycle.{seed}");
     let desk = Desk::new(
         ground.fleet.addresses.clone(),
@@ -57,7 +65,7 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
     if !fault.comes_after_load() {
         effect = fault.strike(ground, &desk, &mut chance).await;
     }
-    let mut done = Done { strain: strain(), ..Done::default() };
+    let mut done = Done { strain: strain(ground), ..Done::default() };
     if let Some(restored) = effect.restored {
         done.recovery = recovery(ground, &desk, restored, RECOVERY * done.strain).await;
     }
@@ -69,6 +77,8 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
         settle(ground, &desk, &mut done).await;
     }
     clear_up(ground, &desk).await;
+    done.stall = ground.pulse.longest();
+    done.strain = done.strain.max(strain(ground));
     let Effect { mut windows, mut crashes, missed, resent, replayed, blind, .. } = effect;
     done.lapses = excuse_lapses(ground, &desk, clocks, done.strain, &mut windows);
     crashes += i16::try_from(done.lapses).unwrap_or(i16::MAX);
@@ -132,13 +142,19 @@ fn excuse_lapses(
     windows.len() - faults
 }
 
-/// How much more there is to do on this machine than it can: limits of time are for one that is not overloaded.
-fn strain() -> u32 {
+/// How much more there is to do on this machine than it can: limits of time are for one that is neither overloaded nor stands still
+/// for so long that nothing on it could keep a lease.
+fn strain(ground: &Ground) -> u32 {
+    let stalls = u32::try_from(ground.pulse.longest().as_millis() / STALL.as_millis()).unwrap_or(u32::MAX);
+    overload().max(stalls.saturating_add(1)).min(MOST_STRAIN)
+}
+
+fn overload() -> u32 {
     let load = std::fs::read_to_string("/proc/loadavg").ok();
     let load: f64 = load.and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
     // The suite itself keeps both cores of a small machine busy.
-    [2, 3, 4].into_iter().rev().find(|times| load > f64::from(*times * cores)).unwrap_or(1)
+    (2..=MOST_STRAIN).rev().find(|times| load > f64::from(*times * cores)).unwrap_or(1)
 }
 
 /// The database's clock and ours.

@@ -1,5 +1,6 @@
 //! The processes: `tidings serve`, each behind a proxy of its own.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,9 @@ pub const SIZE: usize = 3;
 pub const LEASE: u64 = 2;
 /// Requests under way in a process at most.
 pub const IN_FLIGHT: &str = "48";
+
+/// So many warnings are shown where something did not hold.
+const WARNINGS: usize = 20;
 
 const CLOCK_LIBRARIES: [&str; 2] =
     ["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"];
@@ -152,6 +156,16 @@ impl Fleet {
                 Some(format!("process {number}:\n{}", slot.served.as_ref()?.process.text()))
             });
         self.last_words.iter().cloned().chain(alive).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The last that all processes warned of, for a look at once.
+    pub fn last_warnings(&self) -> Vec<String> {
+        let words = self.words();
+        // A line begins with its time.
+        let warnings: BTreeSet<_> =
+            words.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+        let surplus = warnings.len().saturating_sub(WARNINGS);
+        warnings.into_iter().skip(surplus).map(str::to_owned).collect()
     }
 
     /// When processes found that their lease had run out, since then by the database's clock.

@@ -15,6 +15,7 @@ use super::fleet::Fleet;
 use super::postgres::Postgres;
 use super::producers::{Tenant, call};
 use super::proxy::Proxy;
+use super::pulse::Pulse;
 use super::receivers::{Receivers, Temper};
 use super::records::DeliveryRow;
 use super::support::keys::PLATFORM_KEY;
@@ -38,6 +39,7 @@ pub struct Ground {
     /// Where producers find Postgres.
     pub database: Arc<Mutex<String>>,
     pub may_fill_disk: bool,
+    pub pulse: Pulse,
     /// What the cycle before ended with.
     pub before: Vec<DeliveryRow>,
 }
@@ -65,8 +67,8 @@ impl Ground {
         }
         let poisoned = poisoned.expect("a tenant");
         let database = Arc::new(Mutex::new(postgres.url()));
-        let (tenants, before) = (Arc::new(tenants), Vec::new());
-        Self { postgres, fleet, receivers, client, tenants, webhooks, poisoned, database, may_fill_disk, before }
+        let (tenants, before, pulse) = (Arc::new(tenants), Vec::new(), Pulse::start(folder));
+        Self { postgres, fleet, receivers, client, tenants, webhooks, poisoned, database, may_fill_disk, pulse, before }
     }
 
     pub async fn launch(&mut self, slot: usize) {

@@ -24,6 +24,7 @@ mod ledger;
 mod postgres;
 mod producers;
 mod proxy;
+mod pulse;
 mod receivers;
 mod records;
 mod report;
@@ -109,6 +110,7 @@ async fn run(options: &Options, house: &house::House) -> ExitCode {
         if failed {
             let words = house.folder().join(format!("words-{seed}"));
             drop(std::fs::write(&words, ground.fleet.words()));
+            ground.fleet.last_warnings().iter().for_each(|line| println!("  | {line}"));
             if options.keep {
                 println!("  what the processes said: {}", words.display());
             }

@@ -25,6 +25,7 @@ pub struct Report {
     refused: u32,
     lapses: usize,
     strained: usize,
+    stall: Duration,
 }
 
 impl Report {
@@ -43,6 +44,7 @@ impl Report {
         self.refused += done.refused;
         self.lapses += done.lapses;
         self.strained += usize::from(done.strain > 1);
+        self.stall = self.stall.max(done.stall);
         if let Some((acknowledged, delivered)) = done.recovery {
             self.acknowledged.push(acknowledged);
             self.delivered.push(delivered);
@@ -99,8 +101,8 @@ impl Report {
             self.refused,
         );
         println!(
-            "{} cycles on an overloaded machine, in which {} leases were lost to that",
-            self.strained, self.lapses
+            "{} cycles on an overloaded machine, in which {} leases were lost to that; it stood still for {:?} at most",
+            self.strained, self.lapses, self.stall
         );
         println!(
             "Postgres back: first acknowledgement after {}, first delivery after {}",

@@ -209,6 +209,13 @@ impl World {
         self.dispatcher.tick().await.expect("a look");
     }
 
+    /// Ends the dispatcher in order.
+    pub async fn close(&self) {
+        let told = CancellationToken::new();
+        told.cancel();
+        Arc::clone(&self.dispatcher).run(told).await;
+    }
+
     /// One look at the replays.
     pub async fn replay(&self) {
         self.dispatcher.replay().await.expect("a look at the replays");
