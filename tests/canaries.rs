@@ -23,7 +23,7 @@ use crate::support::process::{Served, run};
 use crate::support::secure::Secure;
 use crate::support::shell::Shell;
 use crate::support::witness::Witness;
-use ground::{Given, Receivers, dump};
+use ground::{Given, Receivers, dump, forbid};
 
 /// A text that is no secret, and must be found wherever is searched, or the search looks at nothing.
 const OPEN: &str = "openly-shown-description";
@@ -234,6 +234,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     }
     let receivers = Receivers::start(&mut witness).await;
     let (key, webhooks) = furnish(&mut witness, &given.platform_key, &receivers.urls(&secure)).await;
+    forbid(&given.old_url).await;
     for path in &webhooks {
         befall(&mut witness, &key, path).await;
     }
@@ -246,7 +247,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     let log = served.process.stop(Signal::TERM).await.text;
 
     // Everything went the way it should: secrets were made, credentials went out, and each place is really searched.
-    assert_eq!(witness.shown(), 2 + 9 + 8, "keys, registrations with a token, rotations");
+    assert_eq!(witness.shown(), 2 + 11 + 10, "keys, registrations with a token, rotations");
     let sent = secure.received();
     assert!(sent.iter().any(|headers| headers.contains_key("x-access-token")), "over HTTP/2, too: {sent:?}");
     let went_out = format!("{:?} {sent:?}", receivers.well.received());
@@ -254,7 +255,7 @@ async fn no_secret_is_where_it_does_not_belong() {
     for one in ["a basic password", "a bearer", "a header's key"] {
         assert!(found.contains(one), "the search finds {one} where it is: {found}");
     }
-    for class in ["success", "http_status", "timeout", "connect", "tls", "protocol"] {
+    for class in ["success", "http_status", "timeout", "connect", "tls", "protocol", "dns", "blocked_address"] {
         assert!(log.contains(&format!("outcome={class}")) || log.contains(&format!("outcome=\"{class}\"")), "{class}");
     }
     let spans = collector.text();

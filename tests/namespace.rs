@@ -150,8 +150,8 @@ async fn all_paths_inside() {
     let all = i64::from(refusals + tests + challenges) + sent;
     assert!(all >= 300 && controls > 50, "{all} attempts, {controls} controls");
     println!(
-        "{all} attempts ({refusals} at registration, {tests} tests, {challenges} challenges, {sent} deliveries and \
-         resends): 0 of {} forbidden addresses reached; {controls} public controls, all delivered",
+        "{all} attempts ({refusals} at registration, {tests} tests, {challenges} challenges, {sent} deliveries, \
+         resends and replays): 0 of {} forbidden addresses reached; {controls} public controls, all delivered",
         forbidden.len()
     );
 }
@@ -291,7 +291,7 @@ async fn tests_and_challenges(inside: &Inside, ids: &[String], public: usize) ->
     (tests, challenges)
 }
 
-/// One event for all, until each is delivered or dead; then every dead letter again.
+/// One event for all, until each is delivered or dead; then every dead letter again, one by one and in a replay.
 async fn deliver_and_resend(inside: &Inside) {
     let (status, accepted) =
         inside.api.post("/v1/events", &inside.key, &json!({"type": "any.event", "data": {"n": 1}})).await;
@@ -310,6 +310,21 @@ async fn deliver_and_resend(inside: &Inside) {
         let (status, resent) = inside.api.post(&format!("/v1/dead-letters/{id}/resend"), &inside.key, &json!({})).await;
         assert_eq!(status, 202, "{resent}");
     }
+    settled(inside).await;
+    let wanted = json!({"source": "dead_letters", "all": true, "rate_per_second": 1000});
+    let (status, replay) = inside.api.post("/v1/replays", &inside.key, &wanted).await;
+    assert_eq!(status, 201, "{replay}");
+    let path = format!("/v1/replays/{}", replay["id"].as_str().expect("an id"));
+    let end = Instant::now() + Duration::from_mins(1);
+    let replayed = loop {
+        let (_, replay) = inside.api.get(&path, &inside.key).await;
+        if replay["state"] == "completed" {
+            break replay;
+        }
+        assert!(Instant::now() < end, "{replay}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(replayed["progress"]["resent"].as_u64().is_some_and(|count| count >= letters.len() as u64), "{replayed}");
     settled(inside).await;
 }
 

@@ -71,6 +71,18 @@ async fn with_password(url: &str, user: &str, password: &str) -> String {
     url.to_string()
 }
 
+/// Where a webhook is registered that leads to a forbidden address by the time that something is sent there.
+const LATER_FORBIDDEN: &str = "http://127.0.0.1:10";
+
+/// Nobody could register it so.
+pub async fn forbid(url: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("the database");
+    let moved = "UPDATE tidings.webhooks SET url = replace(url, $1, 'http://10.1.2.3'), changed = pg_current_xact_id()
+        WHERE starts_with(url, $1)";
+    let moved = sqlx::query(moved).bind(LATER_FORBIDDEN).execute(&mut connection).await.expect("another address");
+    assert_eq!(moved.rows_affected(), 1);
+}
+
 pub struct Receivers {
     pub well: Receiver,
     unwell: Receiver,
@@ -100,7 +112,7 @@ impl Receivers {
     }
 
     /// Where each class of outcome comes from.
-    pub fn urls(&self, secure: &Secure) -> [(&'static str, String); 8] {
+    pub fn urls(&self, secure: &Secure) -> [(&'static str, String); 10] {
         let plain = self.well.url.trim_start_matches("http://127.0.0.1").to_owned();
         [
             ("standard", self.well.url.clone()),
@@ -111,6 +123,8 @@ impl Receivers {
             ("docintell", self.babbling.clone()),
             ("standard", "http://127.0.0.1:9/".to_owned()),
             ("standard", format!("https://localhost{plain}")),
+            ("standard", "http://nobody.invalid/".to_owned()),
+            ("standard", format!("{LATER_FORBIDDEN}/")),
         ]
     }
 }
