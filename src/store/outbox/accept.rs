@@ -46,7 +46,7 @@ pub enum Accepted {
     Conflict(EventId),
 }
 
-/// What `tidings.accept` says, side by side: for each delivery made and each key used before, one element in every column.
+/// What `tidings.accept_batch` says, side by side: for each delivery made and each key used before, one element in every column.
 struct Columns {
     places: Vec<i32>,
     deliveries: Vec<Option<DeliveryId>>,
@@ -141,7 +141,7 @@ async fn accept(
                   coalesce(array_agg(leased), '{}') AS "leased!",
                   coalesce(array_agg(existing), '{}') AS "existing!: Vec<Option<EventId>>",
                   coalesce(array_agg(same_content), '{}') AS "same_content!: Vec<Option<bool>>"
-           FROM tidings.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
+           FROM tidings.accept_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         &tenants as _,
         &ids as _,
         &types as _,

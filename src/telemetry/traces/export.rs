@@ -49,6 +49,8 @@ impl Export {
         if endpoint.path() == "/" {
             endpoint.set_path(PATH);
         }
+        // A process has one default provider of TLS; whoever came first has set one that serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let headers = config.headers().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let exporter = SpanExporter::builder()
             .with_http()
