@@ -2,25 +2,20 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
-use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::{Api, depth, kinds};
+use super::{Api, body, depth, kinds};
 use crate::actions::Fault;
-
-/// A body must have arrived within this time.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Levels of arrays and objects that a body may have.
 pub const MAX_DEPTH: usize = 64;
@@ -36,7 +31,7 @@ impl<T: DeserializeOwned, const DEPTH: usize> FromRequest<Api> for Json<T, DEPTH
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         check_headers(request.headers())?;
-        parse::<T>(&body(request, api).await?, DEPTH).map(Self)
+        parse::<T>(&body::read(request, api).await?, DEPTH).map(Self)
     }
 }
 
@@ -49,7 +44,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for OptionalJson<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let headers = request.headers().clone();
-        let body = body(request, api).await?;
+        let body = body::read(request, api).await?;
         if body.is_empty() {
             return parse(b"{}", MAX_DEPTH).map(Self);
         }
@@ -67,18 +62,7 @@ impl FromRequest<Api> for JsonBytes {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         check_headers(request.headers())?;
-        body(request, api).await.map(Self)
-    }
-}
-
-async fn body(request: Request, api: &Api) -> Result<Bytes, Problem> {
-    match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
-        Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::new(kinds::TOO_LARGE, "the body is over the limit of this path: send less in one request"))
-        }
-        Ok(Err(_)) => Err(Problem::new(kinds::INVALID_BODY, "the body broke off or is framed wrongly: send it again")),
+        body::read(request, api).await.map(Self)
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`router`](mod@router) | which paths there are |
 //! | [`auth`] | who asks, for which tenant, and whether they may |
-//! | [`intake`], `depth` | what a JSON body must be |
+//! | [`intake`], `body`, `depth` | what a JSON body must be |
 //! | [`query`], [`paging`] | what stands behind the `?`, and how lists go on |
 //! | [`problem`], [`kinds`] | everything that can go wrong, in one shape |
 //! | `entrance` | what every request passes: its id, the last word on errors |
@@ -20,6 +20,7 @@
 //! **To add** a route: a handler in `routes` with its description ([`openapi`]), a line in [`router`](mod@router), a behaviour test.
 
 pub mod auth;
+mod body;
 mod config;
 mod depth;
 mod entrance;
@@ -60,6 +61,7 @@ struct Parts {
     /// What `/openapi.json` answers with.
     document: Bytes,
     replay_rates: Rates,
+    room: body::Room,
 }
 
 impl Api {
@@ -71,7 +73,8 @@ impl Api {
         let max_event_bytes = config.max_event_bytes;
         let catalogues = Catalogues::new(context.store.clone());
         let replay_rates = Rates { usual: config.replay_rate_per_second, most: config.replay_max_rate_per_second };
-        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document, replay_rates }))
+        let room = body::Room::default();
+        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document, replay_rates, room }))
     }
 
     /// The way in for events.
@@ -100,6 +103,10 @@ impl Api {
     #[must_use]
     pub fn replay_rates(&self) -> Rates {
         self.0.replay_rates
+    }
+
+    fn room(&self) -> &body::Room {
+        &self.0.room
     }
 
     fn keyring(&self) -> &auth::Keyring {

@@ -26,7 +26,7 @@ use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
-/// While the database is away, it is tried this often.
+/// While the database is away or slow, it is tried this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Delivers what is due, as long as it is told to.
@@ -117,8 +117,9 @@ impl Dispatcher {
                 warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for due deliveries");
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
-                // With very many lanes a look takes long; it never takes more than a fifth of the time.
-                pause = self.config.poll().max(began.elapsed() * 4);
+                // With very many lanes a look takes long, and then at most a fifth of the time. One that only waited for the
+                // database must not hold up the next.
+                pause = self.config.poll().max((began.elapsed() * 4).min(LONGEST_PAUSE));
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,

@@ -50,6 +50,9 @@ const OURS: &[&str] = &[
 /// Beginnings that speak to or for a proxy, or belong to Tidings itself.
 const OUR_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "tidings-"];
 
+/// Names whose values anybody may know.
+const OPEN: [&str; 2] = ["content-type", "user-agent"];
+
 /// Header lines ready to be sent. Debug output shows names only: values may be credentials.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(HeaderMap);
@@ -137,8 +140,9 @@ impl Headers {
             return Err(refuse(HeaderFault::Value));
         }
         let mut value = HeaderValue::from_str(value).map_err(|_| refuse(HeaderFault::Value))?;
-        // Keeps it out of debug output, and out of HTTP/2's compression table, where other requests could probe for it.
-        value.set_sensitive(lower == "authorization");
+        // Keeps it out of debug output, and out of HTTP/2's compression table, where other requests could probe for it; most are
+        // credentials, or differ each time.
+        value.set_sensitive(!OPEN.contains(&lower));
         self.0.insert(header, value);
         Ok(())
     }
@@ -194,6 +198,10 @@ mod tests {
         let lines: Vec<_> = headers.iter().collect();
         assert_eq!(lines, [("x-team", "a, b"), ("authorization", "Bearer t0p"), ("x-empty", "")]);
         assert_eq!(format!("{headers:?}"), r#"{"x-team", "authorization", "x-empty"}"#);
+        assert!(
+            headers.into_map().values().all(HeaderValue::is_sensitive),
+            "other requests of a connection cannot probe for them"
+        );
     }
 
     #[test]

@@ -98,11 +98,12 @@ impl Store {
         failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
         let settled = sqlx::query_scalar!(
             r#"WITH result AS (
-                   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[], $5::text[], $6::timestamptz[],
-                       $7::text[], $8::text[], $9::timestamptz[], $10::integer[], $11::integer[], $12::text[], $13::smallint[],
-                       $14::text[], $15::bytea[])
-                   AS result (tenant_id, delivery_id, number, holder, verdict, due_at, reason, detail, started_at, duration_us,
-                       webhook_revision, outcome, status, response_headers, response_body)
+                   SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS delivery_id, unnest($3::smallint[]) AS number,
+                       unnest($4::integer[]) AS holder, unnest($5::text[]) AS verdict, unnest($6::timestamptz[]) AS due_at,
+                       unnest($7::text[]) AS reason, unnest($8::text[]) AS detail, unnest($9::timestamptz[]) AS started_at,
+                       unnest($10::integer[]) AS duration_us, unnest($11::integer[]) AS webhook_revision,
+                       unnest($12::text[]) AS outcome, unnest($13::smallint[]) AS status, unnest($14::text[]) AS response_headers,
+                       unnest($15::bytea[]) AS response_body
                ), held AS MATERIALIZED (
                    SELECT result.*, lease.place FROM result CROSS JOIN LATERAL (
                        SELECT o.ctid AS place FROM tidings.outbox AS o
