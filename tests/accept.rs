@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use sqlx::Executor;
 
 use crate::support::receiver::Received;
 use crate::support::world::Tenant;
@@ -193,4 +194,28 @@ async fn an_event_is_owed_to_each_webhook_that_wants_its_type_once() {
         assert_eq!(receiver.count(), usize::from(wants), "{patterns}");
         tenant.delete(&format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))).await.expect(204);
     }
+}
+
+/// What an event costs must not grow with the webhooks of its tenant: it once was made for each of them.
+#[tokio::test]
+async fn the_patterns_of_a_type_are_made_once_however_many_webhooks_there_are() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    for _ in 0..20 {
+        tenant.webhook(&receiver.url).await;
+    }
+    let accept = "WITH e AS (
+            SELECT (SELECT id FROM tidings.tenants) AS tenant, tidings.new_event_id(now()) AS id, type
+            FROM unnest(ARRAY['a.b', 'c', 'a.b', 'c']) AS type
+        )
+        SELECT count(*) FROM (
+            SELECT array_agg(tenant) AS tenants, array_agg(id) AS ids, array_agg(type) AS types, array_agg('1'::bytea) AS datas FROM e
+        ) AS batch, tidings.accept_batch(tenants, ids, types, '{}', datas, '{}', now(), NULL, '{}', NULL)";
+    let calls = "SELECT calls FROM pg_stat_xact_user_functions WHERE schemaname = 'tidings' AND funcname = 'patterns'";
+    let mut transaction = world.pool.begin().await.expect("begun");
+    transaction.execute("SET LOCAL track_functions = 'pl'").await.expect("calls are counted");
+    let owed: i64 = sqlx::query_scalar(accept).fetch_one(&mut *transaction).await.expect("accepted");
+    let calls: i64 = sqlx::query_scalar(calls).fetch_one(&mut *transaction).await.expect("a count");
+    assert_eq!((owed, calls), (4 * 20, 2));
 }
