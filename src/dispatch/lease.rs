@@ -73,8 +73,10 @@ impl Lease {
             self.numbers().push(fresh);
             info!("a claim failed halfway: going on under a new number");
         }
+        // To retire a number may take long, where much is pending.
+        let ran_out = self.renew(store).await?;
         self.retire(store).await?;
-        self.renew(store).await
+        Ok(ran_out)
     }
 
     /// Whether nothing in this process was claimed under any of its numbers.

@@ -1,4 +1,4 @@
-//! Connections: one pool for requests and chores, one for the hot path.
+//! Connections: one pool for requests and chores, one for the hot path, and a connection for the watch.
 
 use std::fmt;
 use std::time::Duration;
@@ -82,6 +82,9 @@ pub struct Store {
     pub(super) pool: Pool,
     /// For accept, claim and settle, whose plans must not depend on yesterday's statistics.
     pub(super) hot: Pool,
+    /// For a dispatcher's lease and its view of the webhooks, one connection: without these nothing is sent, and on the hot path they
+    /// could wait behind statements that wait for a lock.
+    pub(super) watch: Pool,
 }
 
 /// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
@@ -125,6 +128,7 @@ impl Store {
         let era = Era::default();
         Ok(Self {
             pool: Pool::new(hosts, config.connections, wait, TRUST, &era),
+            watch: Pool::new(hot.clone(), 1, wait, HOT_TRUST, &era),
             // Asking each connection whether it is well costs as much as a small statement; one that is not fails its next
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
@@ -147,6 +151,7 @@ impl Store {
 
     /// Closes all connections, waiting for statements under way.
     pub async fn close(&self) {
+        self.watch.close().await;
         self.hot.close().await;
         self.pool.close().await;
     }

@@ -46,7 +46,7 @@ impl Store {
         })
     }
 
-    /// How both pools are used, and how long each takes to give a connection, up to `patience`.
+    /// How the pools that are shared are used, and how long each takes to give a connection, up to `patience`.
     pub async fn pools(&self, patience: Duration) -> [meters::Pool; 2] {
         let (hot, general) = tokio::join!(pool("hot", &self.hot, patience), pool("general", &self.pool, patience));
         [hot, general]

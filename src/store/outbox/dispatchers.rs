@@ -49,7 +49,7 @@ impl Store {
             "INSERT INTO tidings.dispatchers (lease_until) VALUES ($1) RETURNING id",
             later(now, lease),
         )
-        .fetch_one(&self.hot)
+        .fetch_one(&self.watch)
         .await?;
         Ok(DispatcherId(id))
     }
@@ -62,7 +62,7 @@ impl Store {
             later(now, lease),
             now,
         )
-        .execute(&self.hot)
+        .execute(&self.watch)
         .await?;
         Ok(renewed.rows_affected() == 1)
     }
@@ -79,7 +79,7 @@ impl Store {
                               AND NOT pg_visible_in_snapshot(x.changed, $1::text::pg_snapshot)) AS "erased!: Vec<EventId>""#,
             since,
         )
-        .fetch_one(&self.hot)
+        .fetch_one(&self.watch)
         .await?;
         Ok(News { database_now: row.now, snapshot: row.snapshot, changed: row.changed, erased: row.erased })
     }
@@ -92,7 +92,7 @@ impl Store {
             &ids,
             snapshot
         )
-        .execute(&self.hot)
+        .execute(&self.watch)
         .await?;
         Ok(())
     }
