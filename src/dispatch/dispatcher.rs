@@ -13,10 +13,11 @@ use tracing::{info, warn};
 use super::Config;
 use super::chores::Chores;
 use super::directory::Directory;
-use super::lanes::{Lanes, Pace};
+use super::lanes::Lanes;
 use super::lease::Lease;
 use super::settler::Settler;
 use super::vitals::Vitals;
+use super::workers::Crew;
 use crate::actions::Context;
 use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
@@ -39,12 +40,13 @@ pub struct Dispatcher {
     pub(super) chores: Chores,
     pub(super) vitals: Arc<Vitals>,
     lanes: Mutex<Lanes>,
+    pub(super) crew: Crew<Arc<Self>>,
     /// Claimed deliveries that cannot be sent now, to be released by the next look.
     returned: Mutex<Vec<Claimed>>,
     /// Webhooks whose deliveries could not be prepared, and until when none is claimed.
     pub(super) resting: Mutex<HashMap<WebhookId, Instant>>,
     /// A lane runs low while more of it is in the database.
-    low: Notify,
+    pub(super) low: Notify,
     /// A worker left or a tick put something right: time to see whether all is quiet.
     pub(super) changed: Notify,
     pub(super) closing: AtomicBool,
@@ -69,6 +71,7 @@ impl Dispatcher {
             chores: Chores::new(&config),
             vitals,
             lanes: Mutex::new(Lanes::new(usize::try_from(config.max_in_flight).unwrap_or(usize::MAX))),
+            crew: Crew::new(),
             returned: Mutex::default(),
             resting: Mutex::default(),
             low: Notify::new(),
@@ -90,6 +93,7 @@ impl Dispatcher {
         };
         // What is still under way needs the lease and a fresh view to its end.
         tokio::join!(self.watch_on(&ended), work);
+        self.crew.dismiss();
         self.surrender().await;
     }
 
@@ -137,6 +141,7 @@ impl Dispatcher {
 
     /// Renews the lease and takes over changes.
     async fn watch(&self) -> Result<(), StoreError> {
+        self.crew.thin();
         if self.lease.keep(&self.context.store).await? {
             // Nobody waited for this process while its lease was over.
             self.directory.forget();
@@ -195,25 +200,6 @@ impl Dispatcher {
         self.returned().extend(rest);
     }
 
-    fn employ(self: &Arc<Self>, workers: usize) {
-        for _ in 0..workers {
-            self.tasks.spawn(Arc::clone(self).work());
-        }
-    }
-
-    /// A worker: one delivery after another, until none may be started.
-    async fn work(self: Arc<Self>) {
-        while let Some(claimed) = self.next() {
-            let mut turn = Turn { dispatcher: &self, webhook_id: claimed.webhook_id, pace: None };
-            turn.pace = Some(self.deliver(claimed).await);
-        }
-        self.changed.notify_waiters();
-    }
-
-    fn next(&self) -> Option<Claimed> {
-        self.lanes().next()
-    }
-
     /// Makes a webhook's limit known to its lane, and employs workers for what may start now.
     pub(super) fn learn(self: &Arc<Self>, webhook_id: WebhookId, max_in_flight: usize) {
         let hired = {
@@ -263,34 +249,5 @@ impl HandOffTarget for Arc<Dispatcher> {
 
     fn doubt(&self) {
         self.lease.doubt();
-    }
-}
-
-/// A worker's turn in a lane, which ends however the worker does.
-struct Turn<'a> {
-    dispatcher: &'a Arc<Dispatcher>,
-    webhook_id: WebhookId,
-    /// `None` while the delivery is on its way.
-    pace: Option<Pace>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let Self { dispatcher, webhook_id, pace } = self;
-        if pace.is_none() {
-            // A defect ended the worker, and with it all that was known of the delivery.
-            dispatcher.lease.doubt();
-        }
-        let mut lanes = dispatcher.lanes();
-        let is_low = lanes.done(*webhook_id, pace.unwrap_or(Pace::Restart));
-        let hired = lanes.hire_beside(*webhook_id);
-        if pace.is_none() {
-            lanes.dismiss();
-        }
-        drop(lanes);
-        dispatcher.employ(hired);
-        if is_low {
-            dispatcher.low.notify_one();
-        }
     }
 }

@@ -9,7 +9,7 @@
 //! `run` is two loops. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The *look* gives back what
 //! cannot be sent, does chores and claims what is due, which may take as long as it takes. [`Dispatcher::tick`] is one of each.
 //! Beside them, workers take claimed deliveries out of the lanes one after another, and each makes a delivery's whole
-//! [`journey`]. What results say of webhooks is counted in [`vitals`].
+//! [`journey`]; where there is nothing to start, they rest ([`workers`]). What results say of webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
 //! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
@@ -40,6 +40,7 @@ mod settler;
 mod shutdown;
 mod spans;
 mod vitals;
+mod workers;
 
 pub use config::Config;
 pub use dispatcher::Dispatcher;
