@@ -34,7 +34,7 @@ mod router;
 mod routes;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -58,8 +58,8 @@ struct Parts {
     keyring: auth::Keyring,
     catalogues: Catalogues,
     max_event_bytes: usize,
-    /// What `/openapi.json` answers with.
-    document: Bytes,
+    /// What `/openapi.json` answers with; made for the first who asks, since it takes more memory to make than all else at rest.
+    document: OnceLock<Bytes>,
     replay_rates: Rates,
     room: body::Room,
 }
@@ -69,7 +69,7 @@ impl Api {
     #[must_use]
     pub fn new(context: Context, acceptor: Acceptor, config: &Config) -> Self {
         let keyring = auth::Keyring::new(config.platform_key.as_ref(), config.default_rate());
-        let document = openapi::document(&context.dialects).to_string().into();
+        let document = OnceLock::new();
         let max_event_bytes = config.max_event_bytes;
         let catalogues = Catalogues::new(context.store.clone());
         let replay_rates = Rates { usual: config.replay_rate_per_second, most: config.replay_max_rate_per_second };
@@ -90,7 +90,7 @@ impl Api {
     }
 
     fn document(&self) -> Bytes {
-        self.0.document.clone()
+        self.0.document.get_or_init(|| openapi::document(&self.dialects).to_string().into()).clone()
     }
 
     /// What tenants have said of their event types.
