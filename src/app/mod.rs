@@ -17,7 +17,7 @@ mod patient;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
@@ -180,8 +180,9 @@ impl App {
 /// Keeps the clock with the database's.
 async fn follow(context: &Context) {
     loop {
+        let asked = Instant::now();
         if let Ok(now) = context.store.database_now().await {
-            context.clock.follow(now);
+            context.clock.follow(now, asked.elapsed());
         }
         tokio::time::sleep(CLOCK_EVERY).await;
     }
@@ -203,7 +204,8 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
     }
     store.publish_dialects(&texts).await.map_err(AppError::Statement)?;
     let clock = wall_clock();
-    clock.follow(store.database_now().await.map_err(AppError::Statement)?);
+    let asked = Instant::now();
+    clock.follow(store.database_now().await.map_err(AppError::Statement)?, asked.elapsed());
     let telemetry = Telemetry::new(&config.telemetry)?;
     Ok(Context { store, clock, dialects, master_keys, sender, telemetry })
 }

@@ -94,7 +94,7 @@ impl Directory {
         let began = Instant::now();
         let seen = self.known().seen.clone();
         let news = store.news(seen.as_ref()).await?;
-        self.context.clock.follow(news.database_now);
+        self.context.clock.follow(news.database_now, began.elapsed());
         {
             let mut known = self.known();
             for id in &news.changed {

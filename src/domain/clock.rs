@@ -53,11 +53,14 @@ impl Clock {
         DateTime::from_timestamp_micros(micros).unwrap_or_default()
     }
 
-    /// Takes over what the database's clock said just now.
-    pub fn follow(&self, database_now: DateTime<Utc>) {
+    /// Takes over what the database's clock said within the time that its answer was `waited` for. It said so at the beginning of
+    /// that time or at its end, so only what cannot be is corrected: an answer that comes late, as to a process that was
+    /// stopped meanwhile, must not put a clock back that was right.
+    pub fn follow(&self, database_now: DateTime<Utc>, waited: Duration) {
         if !self.0.steered {
-            let at_origin = database_now.timestamp_micros() - self.micros_since_origin();
-            self.0.micros_at_origin.store(at_origin, Ordering::Relaxed);
+            let told = self.now().timestamp_micros();
+            let right = told.clamp(database_now.timestamp_micros(), later(database_now, waited).timestamp_micros());
+            self.0.micros_at_origin.fetch_add(right - told, Ordering::Relaxed);
         }
     }
 
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn a_steered_clock_moves_only_when_told() {
         let clock = Clock::steered(DateTime::UNIX_EPOCH);
-        clock.follow(DateTime::<Utc>::MAX_UTC);
+        clock.follow(DateTime::<Utc>::MAX_UTC, Duration::ZERO);
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
         clock.advance(Duration::from_secs(5));
         assert_eq!((clock.now().timestamp(), clock.running_for()), (5, Duration::from_secs(5)));
@@ -103,8 +106,21 @@ mod tests {
     fn a_running_clock_follows_the_databases() {
         let clock = Clock::running(DateTime::UNIX_EPOCH);
         let day = later(DateTime::UNIX_EPOCH, Duration::from_hours(24));
-        clock.follow(day);
+        clock.follow(day, Duration::from_millis(1));
         assert!(clock.now() >= day && clock.now() < later(day, Duration::from_secs(5)));
         assert!(clock.running_for() < Duration::from_secs(5), "a correction is not time that passed");
+    }
+
+    #[test]
+    fn a_late_answer_corrects_only_what_cannot_be() {
+        let at = |seconds| later(DateTime::UNIX_EPOCH, Duration::from_secs(seconds));
+        let told_after = |said: u64| {
+            let clock = Clock::running(at(1_000));
+            clock.follow(at(said), Duration::from_secs(100));
+            (clock.now() - DateTime::UNIX_EPOCH).num_seconds()
+        };
+        assert!((1_000..1_005).contains(&told_after(950)), "it may have been right");
+        assert!((980..985).contains(&told_after(880)), "it cannot be later than that");
+        assert!((1_100..1_105).contains(&told_after(1_100)), "nor earlier");
     }
 }
