@@ -53,14 +53,18 @@ impl Clock {
         DateTime::from_timestamp_micros(micros).unwrap_or_default()
     }
 
-    /// Takes over what the database's clock said within the time that its answer was `waited` for. It said so at the beginning of
-    /// that time or at its end, so only what cannot be is corrected: an answer that comes late, as to a process that was
-    /// stopped meanwhile, must not put a clock back that was right.
+    /// Takes over what the database's clock said within the time that its answer was `waited` for. It said so at some moment
+    /// of that time, so only what cannot be is corrected: an answer that comes late, as to a process that was stopped meanwhile,
+    /// must not put a clock back that was right.
     pub fn follow(&self, database_now: DateTime<Utc>, waited: Duration) {
         if !self.0.steered {
-            let told = self.now().timestamp_micros();
+            let at_origin = self.0.micros_at_origin.load(Ordering::Relaxed);
+            let told = at_origin + self.micros_since_origin();
             let right = told.clamp(database_now.timestamp_micros(), later(database_now, waited).timestamp_micros());
-            self.0.micros_at_origin.fetch_add(right - told, Ordering::Relaxed);
+            let corrected = at_origin + right - told;
+            // Whoever corrected it meanwhile knew as much.
+            let _ =
+                self.0.micros_at_origin.compare_exchange(at_origin, corrected, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
