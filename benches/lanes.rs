@@ -13,16 +13,19 @@ use tidings::domain::lease::{Claimed, DialectRevision, DispatcherId, Holder};
 use crate::samples::{event, event_id};
 
 const WEBHOOKS: [usize; 3] = [1, 100, 10_000];
-/// Deliveries that are put in and taken out.
-const DELIVERIES: usize = 10_000;
+/// Deliveries that are put in and taken out: as many as one lane has room for, and one for each webhook.
+const fn count(webhooks: usize) -> usize {
+    if webhooks > 4_000 { webhooks } else { 4_000 }
+}
+
 /// What a process and a webhook may have under way.
 const CAPACITY: usize = 1_024;
 const LIMIT: usize = 32;
 
 /// Deliveries to webhooks in turn.
-fn deliveries(count: usize, webhooks: usize) -> Vec<Claimed> {
+fn deliveries(webhooks: usize) -> Vec<Claimed> {
     let (event, holder) = (Arc::new(event(1)), Holder::new(DispatcherId(1)));
-    (0..count).map(|number| delivery(webhook(number % webhooks), &event, &holder)).collect()
+    (0..count(webhooks)).map(|number| delivery(webhook(number % webhooks), &event, &holder)).collect()
 }
 
 const fn webhook(number: usize) -> WebhookId {
@@ -49,7 +52,7 @@ fn delivery(webhook_id: WebhookId, event: &Arc<Event>, holder: &Holder) -> Claim
 fn filled(deliveries: Vec<Claimed>) -> Lanes {
     let mut lanes = Lanes::new(CAPACITY);
     for claimed in deliveries {
-        lanes.push(claimed, LIMIT);
+        assert!(lanes.push(claimed, LIMIT), "there is room");
     }
     lanes.hire(CAPACITY);
     lanes
@@ -58,20 +61,22 @@ fn filled(deliveries: Vec<Claimed>) -> Lanes {
 /// A delivery is handed over into a lane that others wait in.
 #[divan::bench(args = WEBHOOKS)]
 fn push(bencher: Bencher, webhooks: usize) {
-    let empty = || (deliveries(DELIVERIES, webhooks), Lanes::new(CAPACITY));
-    bencher.counter(ItemsCount::new(DELIVERIES)).with_inputs(empty).bench_local_values(|(deliveries, mut lanes)| {
-        for claimed in deliveries {
-            lanes.push(claimed, LIMIT);
-        }
-        lanes
-    });
+    let empty = || (deliveries(webhooks), Lanes::new(CAPACITY));
+    bencher.counter(ItemsCount::new(count(webhooks))).with_inputs(empty).bench_local_values(
+        |(deliveries, mut lanes)| {
+            for claimed in deliveries {
+                lanes.push(claimed, LIMIT);
+            }
+            lanes
+        },
+    );
 }
 
 /// A worker ends one delivery and takes the next, until none waits.
 #[divan::bench(args = WEBHOOKS)]
 fn next_and_done(bencher: Bencher, webhooks: usize) {
-    let full = || filled(deliveries(DELIVERIES, webhooks));
-    bencher.counter(ItemsCount::new(DELIVERIES)).with_inputs(full).bench_local_values(|mut lanes| {
+    let full = || filled(deliveries(webhooks));
+    bencher.counter(ItemsCount::new(count(webhooks))).with_inputs(full).bench_local_values(|mut lanes| {
         while let Some(claimed) = lanes.next() {
             lanes.done(claimed.webhook_id);
         }
@@ -82,7 +87,7 @@ fn next_and_done(bencher: Bencher, webhooks: usize) {
 /// A fresh event's way through, beside webhooks that hang: each has as much under way as it may, and more waiting.
 #[divan::bench(args = [1, 100])]
 fn fresh_beside_hanging(bencher: Bencher, hanging: usize) {
-    let mut lanes = filled(deliveries(DELIVERIES, hanging));
+    let mut lanes = filled(deliveries(hanging));
     let under_way: Vec<_> = std::iter::from_fn(|| lanes.next()).collect();
     assert!(under_way.len() >= LIMIT.min(CAPACITY / hanging) / 2, "they hang");
     let (event, holder) = (Arc::new(event(1)), Holder::new(DispatcherId(1)));

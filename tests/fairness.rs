@@ -1,9 +1,11 @@
 //! Fairness: no webhook delays another, and none gets more than it asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::support::{Receiver, Reply, World};
 
@@ -31,6 +33,70 @@ async fn fresh_events_of_50_webhooks_arrive_while_one_with_5000_hangs() {
     let paths: std::collections::HashSet<_> = received.iter().map(|one| one.path.clone()).collect();
     assert_eq!(paths.len(), 50);
     assert_eq!(hanging.count(), 32, "what hangs hangs still: nothing waited for it to time out");
+}
+
+#[tokio::test]
+async fn a_fresh_event_arrives_while_ten_webhooks_with_2000_each_hang() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let hanging = Receiver::start().await;
+    hanging.always(Reply::Hang);
+    for number in 0..10 {
+        tenant.webhook_with(json!({"url": format!("{}/{number}", hanging.url), "events": ["slow"]})).await;
+    }
+    let fresh = Receiver::start().await;
+    tenant.webhook_with(json!({"url": fresh.url, "events": ["fresh"]})).await;
+    world.run();
+    for _ in 0..4 {
+        tenant.events("slow", 500).await;
+    }
+    hanging.wait_for(10 * 32).await;
+
+    tenant.event("fresh", json!({})).await;
+    fresh.wait_for(1).await;
+    assert_eq!(hanging.count(), 10 * 32, "what hangs hangs still: nothing waited for it to time out");
+}
+
+#[tokio::test]
+async fn what_did_not_fit_into_a_lane_is_not_overtaken_for_good() {
+    const OLD: usize = 600;
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.always(Reply::Gate(Arc::clone(&gate), 204));
+    tenant.webhook_with(json!({"url": receiver.url, "events": ["*"], "max_in_flight": 1})).await;
+    let report = async |event_type: &str, count: usize| {
+        let event = json!({"type": event_type, "data": "x".repeat(16 * 1024)});
+        tenant.post("/v1/events/batch", json!({"events": vec![event; count]})).await.expect(202);
+    };
+    for _ in 0..OLD / 50 {
+        report("old", 50).await;
+    }
+    let waiting: i64 = world.value("SELECT count(*) FROM tidings.outbox WHERE holder IS NULL").await;
+    assert!((100..=400).contains(&waiting), "{waiting} did not fit into the lane");
+
+    // One comes for each that is delivered, so that the lane is never short of fresh ones.
+    gate.add_permits(1);
+    receiver.always(Reply::Status(204));
+    world.run();
+    let mut fresh = 0;
+    while receiver.count() < OLD * 2 {
+        let missing = receiver.count() - fresh;
+        if missing > 0 {
+            report("fresh", missing.min(50)).await;
+            fresh += missing.min(50);
+        }
+        world.clock.advance(Duration::from_millis(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let left: i64 = world
+        .value(
+            "SELECT count(*) FROM tidings.outbox JOIN tidings.events AS e
+                                     ON e.id = tidings.event_of(outbox.id) WHERE e.type = 'old'",
+        )
+        .await;
+    assert_eq!(left, 0, "they have had their turn");
 }
 
 #[tokio::test]
@@ -82,4 +148,21 @@ async fn a_rate_limit_holds_over_all_processes() {
         assert!((19..=20).contains(&in_a_second), "{in_a_second} in the second from step {step}: {begun:?}");
     }
     assert!((1..=5).contains(&begun[0]), "{begun:?}");
+}
+
+#[tokio::test]
+async fn what_a_rate_limit_lets_through_does_not_pile_up_before_a_receiver_that_hangs() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    receiver.always(Reply::Hang);
+    tenant.webhook_with(json!({"url": receiver.url, "events": ["*"], "rate_limit": 1_000})).await;
+    tenant.events("a", 1_000).await;
+    for _ in 0..20 {
+        world.dispatcher.tick().await.expect("a look");
+        world.clock.advance(Duration::from_millis(100));
+    }
+    receiver.wait_for(32).await;
+    let claimed: i64 = world.value("SELECT count(*) FROM tidings.outbox WHERE attempts > 0").await;
+    assert!((32..=32 + 4 * 32).contains(&claimed), "{claimed} would be sent at once when it comes back");
 }

@@ -15,11 +15,12 @@ impl Lanes {
         Self(lanes::Lanes::new(capacity))
     }
 
-    /// Queues a delivery to a webhook that may have `limit` under way.
-    pub fn push(&mut self, claimed: Claimed, limit: usize) {
+    /// Queues a delivery to a webhook that may have `limit` under way; `false` if there is no room for it.
+    pub fn push(&mut self, claimed: Claimed, limit: usize) -> bool {
         let id = claimed.webhook_id;
-        self.0.push(claimed);
+        let is_queued = self.0.push(claimed).is_none();
         self.0.learn(id, limit);
+        is_queued
     }
 
     /// Hires workers; each must take deliveries until it gets none.

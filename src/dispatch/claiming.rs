@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::dispatcher::Dispatcher;
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::WebhookId;
@@ -14,6 +16,10 @@ use crate::store::outbox::claim::{DueLane, LaneQuota};
 
 /// Deliveries claimed in one statement.
 const CLAIM: usize = 500;
+/// What has been due for longer is late: it is claimed beside what is handed over, as far as its lane has room.
+const LATE: TimeDelta = TimeDelta::milliseconds(250);
+/// So many in one statement, with more that is late behind them, are worth another one at once.
+const WORTH_ANOTHER: usize = 64;
 /// How long nothing is claimed of a webhook whose delivery could not be prepared: until somebody has had time to look.
 const LONG_REST: Duration = Duration::from_secs(30);
 /// The same where only the database was away.
@@ -29,7 +35,7 @@ impl Dispatcher {
         let oldest = due.iter().map(|lane| lane.due_at).min();
         meters.oldest_due(oldest.and_then(|at| (now - at).to_std().ok()).unwrap_or_default());
         self.lanes().forget_backlogs();
-        let quotas = self.within_rates(self.quotas(&due)).await?;
+        let quotas = self.within_rates(self.quotas(&due, now)).await?;
         if quotas.is_empty() {
             return Ok(());
         }
@@ -39,6 +45,7 @@ impl Dispatcher {
             failpoint!("claim.claimed");
         }
         meters.claimed(claimed.len(), begun.elapsed());
+        let count = claimed.len();
         let mut counts = HashMap::new();
         for one in &claimed {
             *counts.entry(one.webhook_id).or_insert(0) += 1;
@@ -52,6 +59,10 @@ impl Dispatcher {
             })
             .collect();
         self.note_backlogs(&unused);
+        let leaves_late_ones = |LaneQuota { lane, quota }: &LaneQuota| *quota == 0 && is_late(lane, now);
+        if count >= WORTH_ANOTHER && unused.iter().any(leaves_late_ones) {
+            self.low.notify_one();
+        }
         self.return_passes(unused).await
     }
 
@@ -83,20 +94,19 @@ impl Dispatcher {
     }
 
     /// Shares one claim out among the lanes that are due and have room, beginning anywhere.
-    fn quotas(&self, due: &[DueLane]) -> Vec<LaneQuota> {
+    fn quotas(&self, due: &[DueLane], now: DateTime<Utc>) -> Vec<LaneQuota> {
         let lanes = self.lanes();
-        let free = if lanes.has_room() { CLAIM } else { 0 };
         let resting = self.resting();
         let start = rand::random_range(0..due.len().max(1));
         let (before, after) = due.split_at(start);
         let roomy: Vec<_> = after
             .iter()
             .chain(before)
-            .map(|lane| (*lane, lanes.room(lane.webhook_id)))
+            .map(|lane| (*lane, lanes.room(lane.webhook_id, is_late(lane, now))))
             .filter(|(lane, room)| *room > 0 && !resting.contains_key(&lane.webhook_id))
-            .take(free)
+            .take(CLAIM)
             .collect();
-        let share = (free / roomy.len().max(1)).max(1);
+        let share = (CLAIM / roomy.len().max(1)).max(1);
         let quota = |(lane, room): (DueLane, usize)| LaneQuota {
             lane,
             quota: u16::try_from(room.min(share)).unwrap_or(u16::MAX),
@@ -118,4 +128,9 @@ impl Dispatcher {
         resting.retain(|_, until| now < *until);
         resting
     }
+}
+
+/// Whether a lane's oldest delivery has waited for too long. Where its webhook has a rate limit, all of it waits in the database.
+fn is_late(lane: &DueLane, now: DateTime<Utc>) -> bool {
+    lane.rate_limit.is_none() && now - lane.due_at > LATE
 }

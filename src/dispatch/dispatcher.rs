@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -108,7 +109,7 @@ impl Dispatcher {
                     (pause * 2).min(LONGEST_PAUSE)
                 }
             };
-            ended.run_until_cancelled(tokio::time::sleep(pause)).await;
+            ended.run_until_cancelled(sleep(pause)).await;
         }
     }
 
@@ -117,18 +118,21 @@ impl Dispatcher {
         let mut pause = self.config.poll();
         while !shutdown.is_cancelled() {
             let began = tokio::time::Instant::now();
-            if let Err(error) = self.look().await {
+            let looked = self.look().await;
+            let took = began.elapsed();
+            if let Err(error) = looked {
                 warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for due deliveries");
                 pause = (pause * 2).min(LONGEST_PAUSE);
             } else {
                 // With very many lanes a look takes long, and then at most a fifth of the time. One that only waited for the
                 // database must not hold up the next.
-                pause = self.config.poll().max((began.elapsed() * 4).min(LONGEST_PAUSE));
+                pause = self.config.poll().max((took * 4).min(LONGEST_PAUSE));
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.low.notified() => tokio::time::sleep(LEAST_PAUSE).await,
-                () = tokio::time::sleep(pause) => {}
+                // Where it is asked for, then at most half of the time.
+                () = self.low.notified() => sleep(took.clamp(LEAST_PAUSE, self.config.poll())).await,
+                () = sleep(pause) => {}
             }
         }
     }
@@ -172,6 +176,8 @@ impl Dispatcher {
     }
 
     async fn release_returned(&self) -> Result<(), StoreError> {
+        let over = self.lanes().overflow();
+        self.returned().extend(over);
         let returned = std::mem::take(&mut *self.returned());
         if returned.is_empty() {
             return Ok(());
@@ -187,14 +193,9 @@ impl Dispatcher {
     pub(super) fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
         let (hired, rest) = {
             let mut lanes = self.lanes();
-            let wanted = claimed.len();
-            let mut claimed = claimed.into_iter();
-            while lanes.has_room()
-                && let Some(one) = claimed.next()
-            {
-                lanes.push(one);
-            }
-            (lanes.hire(wanted), claimed)
+            let count = claimed.len();
+            let rest: Vec<_> = claimed.into_iter().filter_map(|one| lanes.push(one)).collect();
+            (lanes.hire(count - rest.len()), rest)
         };
         self.employ(hired);
         self.returned().extend(rest);

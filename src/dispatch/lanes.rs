@@ -1,37 +1,35 @@
 //! Lanes: what this process holds leases on, webhook by webhook, and whose turn it is.
 //!
 //! Each webhook has a lane of its own and lanes take turns, so neither a receiver that hangs nor a long backlog delays
-//! another's fresh event. Three limits apply to a lane: the webhook's own `max_in_flight`; a pace that falls when the
-//! receiver does not answer and grows back with its successes; and an eighth of what the process has free, so that
-//! however many receivers hang, there is always room for one more lane.
+//! another's fresh event. Three limits apply to what a lane has under way: the webhook's own `max_in_flight`; a pace that
+//! falls when the receiver does not answer and grows back with its successes; and an eighth of what the process has free, so
+//! that however many receivers hang, there is always room for one more lane.
+//!
+//! The same goes for what waits in it, in bytes. Its share is an eighth of the memory that is free: a lane that holds as much
+//! is *crowded*, and neither offered anything by hand-off nor claimed for; one that holds two shares gives back what comes
+//! nevertheless; and one that holds four, since others came after it, gives half of it back. What a lane does not take waits
+//! in the database.
+
+mod lane;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+
+use lane::Lane;
+pub(super) use lane::Pace;
 
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
 
-/// A lane with this much waiting takes nothing more by hand-off.
-const CROWDED: usize = 2_048;
 /// A lane that left something in the database asks for more when this little waits.
 const LOW: usize = 64;
-/// Deliveries that wait in all lanes, and bytes of their data; what is accepted beyond that is left in the database.
-const MOST_QUEUED: usize = 16 * 1024;
-const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// A lane may use this part of the free capacity.
+/// Deliveries of a lane that are claimed at once at most.
+const AHEAD: usize = 512;
+/// What may wait in all lanes, in bytes. Lanes that hold less than [`LEAST_SHARE`] may fill as much again.
+const MEMORY: usize = 64 * 1024 * 1024;
+/// A lane may use this part of the free capacity, and of the free memory.
 const SHARE: usize = 8;
-
-/// How the pace of a lane changes after an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// The receiver took it.
-    Faster,
-    /// It answered, but not well.
-    Same,
-    /// It did not answer in time.
-    Slower,
-    /// It asked for quiet: begin anew with one request at a time.
-    Restart,
-}
+/// What a lane's share does not fall below, in bytes.
+const LEAST_SHARE: usize = 8 * 1024;
 
 /// All lanes of a process.
 #[derive(Debug)]
@@ -43,51 +41,10 @@ pub(super) struct Lanes {
     capacity: usize,
     in_flight: usize,
     queued: usize,
-    bytes: usize,
+    /// Bytes that the queues take.
+    weight: usize,
     /// Workers that were hired and have not left; at most `capacity`.
     workers: usize,
-}
-
-#[derive(Debug)]
-struct Lane {
-    queue: VecDeque<Claimed>,
-    in_flight: usize,
-    /// The webhook's `max_in_flight`; 1 until it is known.
-    limit: usize,
-    pace: usize,
-    has_turn: bool,
-    /// More of it is in the database.
-    backlog: bool,
-}
-
-impl Lane {
-    const fn new() -> Self {
-        Self { queue: VecDeque::new(), in_flight: 0, limit: 1, pace: usize::MAX, has_turn: false, backlog: false }
-    }
-
-    fn startable(&self, free: usize) -> usize {
-        let most = self.limit.min(self.pace).min((free / SHARE).max(1));
-        most.saturating_sub(self.in_flight).min(self.queue.len())
-    }
-
-    fn may_start(&self, free: usize) -> bool {
-        self.startable(free) > 0
-    }
-
-    fn change_pace(&mut self, pace: Pace) {
-        match pace {
-            Pace::Same => {}
-            // One more for each success doubles the pace in the time of one answer.
-            Pace::Faster if self.pace >= self.limit => self.pace = usize::MAX,
-            Pace::Faster => self.pace += 1,
-            Pace::Slower => self.pace = (self.pace.min(self.limit) / 2).max(self.limit / 4).max(1),
-            Pace::Restart => self.pace = 1,
-        }
-    }
-
-    fn is_forgettable(&self) -> bool {
-        self.queue.is_empty() && self.in_flight == 0 && self.pace == usize::MAX && !self.backlog
-    }
 }
 
 impl Lanes {
@@ -100,26 +57,52 @@ impl Lanes {
             capacity,
             in_flight: 0,
             queued: 0,
-            bytes: 0,
+            weight: 0,
             workers: 0,
         }
     }
 
-    /// Queues a claimed delivery in its lane.
-    pub(super) fn push(&mut self, claimed: Claimed) {
+    /// Queues a claimed delivery in its lane; one that there is no room for comes back.
+    #[must_use]
+    pub(super) fn push(&mut self, claimed: Claimed) -> Option<Claimed> {
         let id = claimed.webhook_id;
-        self.bytes += claimed.event.data.len();
+        let (share, has_room) = (self.share(), self.has_room());
         let lane = self.by_webhook.entry(id).or_insert_with(Lane::new);
-        lane.queue.push_back(claimed);
-        self.queued += 1;
-        if lane.queue.len() >= CROWDED {
+        if lane.weight >= share {
             lane.backlog = true;
             self.crowded.insert(id);
         }
+        // Many come at once, and how many will only turns out when they are stored.
+        if lane.weight >= share * 2 || !has_room {
+            return Some(claimed);
+        }
+        self.weight += lane.push(claimed);
+        self.queued += 1;
         if !lane.has_turn && lane.in_flight < lane.limit {
             lane.has_turn = true;
             self.turns.push_back(id);
         }
+        None
+    }
+
+    /// The bytes that a lane may fill now: the more all of them hold, the less.
+    fn share(&self) -> usize {
+        (MEMORY.saturating_sub(self.weight) / SHARE).max(LEAST_SHARE)
+    }
+
+    /// Takes half of what waits out of each lane that holds far more than its share.
+    pub(super) fn overflow(&mut self) -> Vec<Claimed> {
+        let most = self.share() * 4;
+        let mut over = Vec::new();
+        for (id, lane) in self.by_webhook.iter_mut().filter(|(_, lane)| lane.weight > most) {
+            let (taken, weight) = lane.halve();
+            self.queued -= taken.len();
+            self.weight -= weight;
+            over.extend(taken);
+            lane.backlog = true;
+            self.crowded.insert(*id);
+        }
+        over
     }
 
     /// Hires up to `wanted` workers and says how many; each must call [`Lanes::next`] until that returns `None`.
@@ -140,24 +123,25 @@ impl Lanes {
     pub(super) fn next(&mut self) -> Option<Claimed> {
         while let Some(id) = self.turns.pop_front() {
             let free = self.capacity - self.in_flight;
+            let share = self.share();
             let Some(lane) = self.by_webhook.get_mut(&id) else { continue };
             lane.has_turn = false;
             if !lane.may_start(free) {
                 continue;
             }
-            let claimed = lane.queue.pop_front();
+            let Some((claimed, weight)) = lane.pop() else { continue };
             lane.in_flight += 1;
             self.in_flight += 1;
             self.queued -= 1;
-            self.bytes -= claimed.as_ref().map_or(0, |claimed| claimed.event.data.len());
-            if lane.queue.len() < CROWDED / 2 {
+            self.weight -= weight;
+            if lane.weight < share / 2 {
                 self.crowded.remove(&id);
             }
             if lane.may_start(free - 1) {
                 lane.has_turn = true;
                 self.turns.push_back(id);
             }
-            return claimed;
+            return Some(claimed);
         }
         self.workers -= 1;
         None
@@ -204,12 +188,22 @@ impl Lanes {
         }
     }
 
-    /// How many more deliveries a lane takes by claim.
-    pub(super) fn room(&self, id: WebhookId) -> usize {
+    /// How many more deliveries a lane takes by claim. What is late is claimed beside what was handed over: else what is fresh
+    /// would go before it for as long as a receiver is sent more than it takes.
+    pub(super) fn room(&self, id: WebhookId, is_late: bool) -> usize {
+        if !self.has_room() {
+            return 0;
+        }
         self.by_webhook.get(&id).map_or(LOW, |lane| {
-            let ahead = lane.limit.min(lane.pace).saturating_mul(4).clamp(LOW, CROWDED / 4);
-            ahead.saturating_sub(lane.queue.len())
+            let ahead = lane.limit.min(lane.pace).saturating_mul(4).clamp(LOW, AHEAD);
+            let wanted = if is_late { AHEAD } else { ahead.saturating_sub(lane.queue.len()) };
+            wanted.min(lane.fits(self.share()))
         })
+    }
+
+    /// Whether anything more may wait.
+    pub(super) const fn has_room(&self) -> bool {
+        self.weight < MEMORY * 2
     }
 
     /// Takes everything that waits out of a lane.
@@ -217,7 +211,7 @@ impl Lanes {
         let Some(lane) = self.by_webhook.get_mut(&id) else { return Vec::new() };
         self.crowded.remove(&id);
         self.queued -= lane.queue.len();
-        self.bytes -= lane.queue.iter().map(|claimed| claimed.event.data.len()).sum::<usize>();
+        self.weight -= std::mem::take(&mut lane.weight);
         std::mem::take(&mut lane.queue).into()
     }
 
@@ -230,11 +224,6 @@ impl Lanes {
     /// The lanes that take nothing more by hand-off.
     pub(super) fn crowded(&self) -> Vec<WebhookId> {
         self.crowded.iter().copied().collect()
-    }
-
-    /// Whether more may wait.
-    pub(super) const fn has_room(&self) -> bool {
-        self.queued < MOST_QUEUED && self.bytes < MOST_BYTES
     }
 
     /// Takes no lane to have more in the database until that is found again.

@@ -1,0 +1,118 @@
+//! One lane: what waits for a webhook, what is under way to it, and how much more may start.
+
+use std::collections::VecDeque;
+
+use super::SHARE;
+use crate::domain::lease::Claimed;
+
+/// What a delivery that waits takes beside its data, in bytes.
+const OVERHEAD: usize = 2 * 1024;
+
+/// How the pace of a lane changes after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::dispatch) enum Pace {
+    /// The receiver took it.
+    Faster,
+    /// It answered, but not well.
+    Same,
+    /// It did not answer in time.
+    Slower,
+    /// It asked for quiet: begin anew with one request at a time.
+    Restart,
+}
+
+/// The lane of one webhook.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) queue: VecDeque<Claimed>,
+    /// Bytes that the queue takes.
+    pub(super) weight: usize,
+    /// What came last took this many of them.
+    usual_weight: usize,
+    pub(super) in_flight: usize,
+    /// The webhook's `max_in_flight`; 1 until it is known.
+    pub(super) limit: usize,
+    pub(super) pace: usize,
+    /// It is among those that take turns.
+    pub(super) has_turn: bool,
+    /// More of it is in the database.
+    pub(super) backlog: bool,
+}
+
+impl Lane {
+    pub(super) const fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            weight: 0,
+            usual_weight: OVERHEAD,
+            in_flight: 0,
+            limit: 1,
+            pace: usize::MAX,
+            has_turn: false,
+            backlog: false,
+        }
+    }
+
+    /// Queues a delivery and says what it weighs.
+    pub(super) fn push(&mut self, claimed: Claimed) -> usize {
+        let weight = weight(&claimed);
+        self.weight += weight;
+        self.usual_weight = weight;
+        self.queue.push_back(claimed);
+        weight
+    }
+
+    /// The first in the queue, and what it weighed.
+    pub(super) fn pop(&mut self) -> Option<(Claimed, usize)> {
+        let claimed = self.queue.pop_front()?;
+        let weight = weight(&claimed);
+        self.weight -= weight;
+        Some((claimed, weight))
+    }
+
+    /// Takes out the later half of what waits, and says what it weighs. Something stays.
+    pub(super) fn halve(&mut self) -> (VecDeque<Claimed>, usize) {
+        let later = self.queue.split_off(self.queue.len().div_ceil(2));
+        let weight = later.iter().map(weight).sum();
+        self.weight -= weight;
+        (later, weight)
+    }
+
+    /// How many more deliveries fit, going by the last one, into so many bytes: one at least where none waits.
+    pub(super) fn fits(&self, bytes: usize) -> usize {
+        let fits = bytes.saturating_sub(self.weight) / self.usual_weight;
+        if self.queue.is_empty() { fits.max(1) } else { fits }
+    }
+
+    /// How many of those that wait may start now, where the process has room for `free`.
+    pub(super) fn startable(&self, free: usize) -> usize {
+        let most = self.limit.min(self.pace).min((free / SHARE).max(1));
+        most.saturating_sub(self.in_flight).min(self.queue.len())
+    }
+
+    /// Whether any may.
+    pub(super) fn may_start(&self, free: usize) -> bool {
+        self.startable(free) > 0
+    }
+
+    /// Goes on faster or slower after an attempt.
+    pub(super) fn change_pace(&mut self, pace: Pace) {
+        match pace {
+            Pace::Same => {}
+            // One more for each success doubles the pace in the time of one answer.
+            Pace::Faster if self.pace >= self.limit => self.pace = usize::MAX,
+            Pace::Faster => self.pace += 1,
+            Pace::Slower => self.pace = (self.pace.min(self.limit) / 2).max(self.limit / 4).max(1),
+            Pace::Restart => self.pace = 1,
+        }
+    }
+
+    /// Whether a new lane would be the same.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.queue.is_empty() && self.in_flight == 0 && self.pace == usize::MAX && !self.backlog
+    }
+}
+
+fn weight(claimed: &Claimed) -> usize {
+    OVERHEAD + claimed.event.data.len()
+}
