@@ -22,7 +22,8 @@ use crate::telemetry::meters::Meters;
 /// Statements under way at once.
 const WORKERS: usize = 2;
 /// How long the first result of a batch waits for others: nobody waits for it, and a statement costs as much as many rows.
-const LINGER: Duration = Duration::from_millis(5);
+/// What a process does not record before it dies is sent again.
+const LINGER: Duration = Duration::from_millis(10);
 /// Results in one statement.
 const BATCH: usize = 500;
 /// Results that wait; beyond that, workers wait to hand theirs in.
@@ -46,6 +47,8 @@ pub(super) struct Settler {
 struct Open {
     count: AtomicUsize,
     none: Notify,
+    /// Somebody waits until there is none.
+    awaited: Notify,
 }
 
 impl Settler {
@@ -78,6 +81,7 @@ impl Settler {
             if self.open.count.load(Ordering::Acquire) == 0 {
                 return;
             }
+            self.open.awaited.notify_one();
             notified.await;
         }
     }
@@ -108,7 +112,9 @@ async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Result>>>, open: A
             if results.recv_many(&mut batch, BATCH).await == 0 {
                 return;
             }
-            tokio::time::sleep(LINGER).await;
+            if batch.len() < BATCH {
+                let _ = tokio::time::timeout(LINGER, open.awaited.notified()).await;
+            }
             while batch.len() < BATCH
                 && let Ok(one) = results.try_recv()
             {
