@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ListenError;
+use super::again::again;
 use super::patient::Patient;
 
 /// What a client may take up.
@@ -81,7 +82,7 @@ impl Door {
             let connection = connections.watch(connection);
             tokio::spawn(async move {
                 // A connection that breaks is its client's affair.
-                drop(connection.await);
+                drop(again(connection).await);
                 drop(place);
             });
         }

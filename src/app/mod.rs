@@ -9,6 +9,7 @@
 //!
 //! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
 
+mod again;
 mod database;
 mod door;
 mod error;
