@@ -167,15 +167,17 @@ fn however_many_lanes_are_full_a_fresh_one_finds_memory() {
     assert!(fill(&mut lanes, 999) > 100, "the first gave back what the others need");
 }
 
+/// A delivery of 256 KiB.
+fn large(number: u128) -> Claimed {
+    static DATA: [u8; 256 * 1024] = [b' '; 256 * 1024];
+    let small = claimed(webhook(number));
+    Claimed { event: Arc::new(Event { data: Bytes::from_static(&DATA), ..(*small.event).clone() }), ..small }
+}
+
 #[test]
 fn large_data_fills_a_lane_as_many_deliveries_do() {
     let mut lanes = Lanes::new(1_024);
-    let data = Bytes::from(vec![b' '; 256 * 1024]);
-    let large = || {
-        let small = claimed(webhook(1));
-        Claimed { event: Arc::new(Event { data: data.clone(), ..(*small.event).clone() }), ..small }
-    };
-    let taken = (0..1_000).find(|_| lanes.push(large()).is_some());
+    let taken = (0..1_000).find(|_| lanes.push(large(1)).is_some());
     assert_eq!(taken, Some(51), "a fifth of the memory");
     lanes.learn(webhook(1), 32);
     lanes.hire(1);
@@ -200,11 +202,6 @@ fn what_is_late_is_claimed_beside_what_was_handed_over_until_the_lane_is_crowded
 #[test]
 fn a_lane_in_which_nothing_waits_takes_one_however_large() {
     let mut lanes = Lanes::new(1_024);
-    let data = Bytes::from(vec![b' '; 256 * 1024]);
-    let large = |number| {
-        let small = claimed(webhook(number));
-        Claimed { event: Arc::new(Event { data: data.clone(), ..(*small.event).clone() }), ..small }
-    };
     let taken = (1..1_000).find(|number| lanes.push(large(*number)).is_some());
     assert_eq!(taken, Some(510), "up to twice the memory, an event of each");
     assert_eq!(lanes.room(webhook(1), true), 0);
