@@ -57,6 +57,7 @@ mod retention;
 mod retry;
 mod retry_after;
 mod rotate;
+mod routes;
 mod seventh_dialect;
 mod support;
 mod tenancy;

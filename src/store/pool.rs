@@ -1,6 +1,7 @@
 //! Connections: one pool for requests and chores, one for the hot path, and a connection for the watch.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::StoreError;
 use super::connections::{Era, Hosts, Pool, Trust};
+use super::outbox::routes::Routes;
 
 /// Section `database` of the configuration.
 #[derive(Clone, Deserialize)]
@@ -85,6 +87,8 @@ pub struct Store {
     /// For a dispatcher's lease and its view of the webhooks, one connection: without these nothing is sent, and on the hot path they
     /// could wait behind statements that wait for a lock.
     pub(super) watch: Pool,
+    /// Who is owed what, as far as it was asked.
+    pub(super) routes: Arc<Routes>,
 }
 
 /// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
@@ -132,6 +136,7 @@ impl Store {
             // Asking each connection whether it is well costs as much as a small statement; one that is not fails its next
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
+            routes: Arc::new(Routes::new(&era)),
         })
     }
 

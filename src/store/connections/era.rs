@@ -19,7 +19,7 @@ struct Lost {
 }
 
 impl Era {
-    pub(super) fn now(&self) -> u64 {
+    pub(in crate::store) fn now(&self) -> u64 {
         self.0.times.load(Ordering::Relaxed)
     }
 
@@ -38,7 +38,7 @@ impl Era {
     }
 
     /// A connection of this era was lost; of several, the first ends the era.
-    pub(super) fn ends(&self, era: u64) {
+    pub(in crate::store) fn ends(&self, era: u64) {
         // Somebody else may have ended it.
         let _was_now = self.0.times.compare_exchange(era, era + 1, Ordering::Relaxed, Ordering::Relaxed);
     }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::pool::Shared;
+use super::transaction::Transaction;
 use super::watch::{Doubt, Step, Watched, is_fatal};
 
 /// How a connection stands between statements, and in one.
@@ -60,6 +61,16 @@ impl Session {
             Some(live) => live.connection.close().await,
             None => Ok(()),
         }
+    }
+
+    /// The era that the connection was made in.
+    pub(in crate::store) fn generation(&self) -> Option<u64> {
+        self.live.as_ref().map(|live| live.generation)
+    }
+
+    /// Begins a transaction on it.
+    pub(in crate::store) async fn begin(self) -> Result<Transaction, sqlx::Error> {
+        Transaction::begin(self, "BEGIN").await
     }
 
     pub(super) fn condition(&mut self) -> Option<&mut Condition> {

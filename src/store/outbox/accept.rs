@@ -1,10 +1,12 @@
-//! Accept: events and the deliveries they are owed, in one statement however many they are.
+//! Accept: events and the deliveries that they owe, in one statement however many they are.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
+use super::routes::Plan;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
@@ -46,137 +48,54 @@ pub enum Accepted {
     Conflict(EventId),
 }
 
-/// What `tidings.accept_batch` says, side by side: for each delivery made and each key used before, one element in every column.
-struct Columns {
+/// What a statement is asked to store, side by side.
+#[derive(Default)]
+struct Owed {
+    /// Of the events in their batch, from 1.
     places: Vec<i32>,
-    deliveries: Vec<Option<DeliveryId>>,
-    webhooks: Vec<Option<WebhookId>>,
-    revisions: Vec<Option<i32>>,
-    leased: Vec<bool>,
-    existing: Vec<Option<EventId>>,
-    same_content: Vec<Option<bool>>,
+    deliveries: Vec<DeliveryId>,
+    webhooks: Vec<WebhookId>,
+    revisions: Vec<i32>,
+    leases: Vec<bool>,
 }
 
-/// One of them.
-struct Row {
-    /// Of the event in its batch, from 1.
-    place: i32,
-    delivery_id: Option<DeliveryId>,
-    webhook_id: Option<WebhookId>,
-    dialect_revision: Option<i32>,
-    leased: bool,
-    existing: Option<EventId>,
-    same_content: Option<bool>,
-}
-
-impl Columns {
-    fn rows(&self) -> impl Iterator<Item = Row> {
-        (0..self.places.len()).map(|index| Row {
-            place: self.places[index],
-            delivery_id: self.deliveries[index],
-            webhook_id: self.webhooks[index],
-            dialect_revision: self.revisions[index],
-            leased: self.leased[index],
-            existing: self.existing[index],
-            same_content: self.same_content[index],
-        })
+impl Owed {
+    fn new(events: &[NewEvent], plan: &Plan, now: DateTime<Utc>, hand_off: Option<&HandOff>) -> Self {
+        let crowded: HashSet<_> = hand_off.iter().flat_map(|to| &to.crowded).collect();
+        let mut owed = Self::default();
+        for ((place, new), routes) in (1..).zip(events).zip(&plan.routes) {
+            for (ordinal, route) in (1..).zip(&**routes) {
+                owed.places.push(place);
+                owed.deliveries.push(new.event.id.delivery(ordinal));
+                owed.webhooks.push(route.webhook_id);
+                owed.revisions.push(route.dialect.0);
+                owed.leases.push(hand_off.is_some() && route.takes(now) && !crowded.contains(&route.webhook_id));
+            }
+        }
+        owed
     }
-}
 
-impl Store {
-    /// Stores events and their deliveries, atomically. What was leased to the dispatcher of `hand_off` comes back as claimed.
-    pub async fn accept(
+    /// What came of it, but for events that were known by their keys.
+    fn done(
         &self,
         events: &[NewEvent],
+        plan: &Plan,
+        known: &HashMap<i32, Accepted>,
         now: DateTime<Utc>,
         hand_off: Option<&HandOff>,
-    ) -> Result<(Vec<Accepted>, Vec<Claimed>), StoreError> {
-        accept(&self.hot, events, now, hand_off).await
-    }
-
-    /// As [`Store::accept`], but where one idempotency key conflicts, nothing at all is stored.
-    pub async fn accept_all_or_nothing(
-        &self,
-        events: &[NewEvent],
-        now: DateTime<Utc>,
-        hand_off: Option<&HandOff>,
-    ) -> Result<(Vec<Accepted>, Vec<Claimed>), StoreError> {
-        let mut transaction = self.hot.begin().await?;
-        let (accepted, claimed) = accept(&mut *transaction, events, now, hand_off).await?;
-        if accepted.iter().any(|one| matches!(one, Accepted::Conflict(_))) {
-            transaction.rollback().await?;
-            return Ok((accepted, Vec::new()));
-        }
-        failpoint!("accept.stored");
-        transaction.commit().await?;
-        Ok((accepted, claimed))
-    }
-}
-
-async fn accept(
-    executor: impl PgExecutor<'_>,
-    events: &[NewEvent],
-    now: DateTime<Utc>,
-    hand_off: Option<&HandOff>,
-) -> Result<(Vec<Accepted>, Vec<Claimed>), StoreError> {
-    let tenants: Vec<_> = events.iter().map(|new| new.event.tenant_id).collect();
-    let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
-    let types: Vec<_> = events.iter().map(|new| new.event.event_type.as_str()).collect();
-    let occurred: Vec<_> = events.iter().map(|new| new.event.occurred_at).collect();
-    let data: Vec<&[u8]> = events.iter().map(|new| &*new.event.data).collect();
-    let keys: Vec<_> = events.iter().map(|new| new.idempotency_key.as_deref()).collect();
-    // Most batches have no trace at all.
-    let is_traced = events.iter().any(|new| new.trace.is_some());
-    let traces = is_traced.then(|| events.iter().map(|new| new.trace.map(TraceParent::to_bytes)).collect::<Vec<_>>());
-    let traces = traces
-        .as_ref()
-        .map(|traces| traces.iter().map(|trace| trace.as_ref().map(|bytes| &bytes[..])).collect::<Vec<_>>());
-    // One row of arrays: a row for each delivery costs more to bring here than to make.
-    let columns = sqlx::query_as!(
-        Columns,
-        r#"SELECT coalesce(array_agg(place), '{}') AS "places!",
-                  coalesce(array_agg(delivery_id), '{}') AS "deliveries!: Vec<Option<DeliveryId>>",
-                  coalesce(array_agg(webhook_id), '{}') AS "webhooks!: Vec<Option<WebhookId>>",
-                  coalesce(array_agg(dialect_revision), '{}') AS "revisions!: Vec<Option<i32>>",
-                  coalesce(array_agg(leased), '{}') AS "leased!",
-                  coalesce(array_agg(existing), '{}') AS "existing!: Vec<Option<EventId>>",
-                  coalesce(array_agg(same_content), '{}') AS "same_content!: Vec<Option<bool>>"
-           FROM tidings.accept_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
-        &tenants as _,
-        &ids as _,
-        &types as _,
-        &occurred as _,
-        &data as _,
-        &keys as _,
-        now,
-        hand_off.map(|to| to.holder.id().0),
-        hand_off.map_or(&[][..], |to| &to.crowded) as _,
-        traces as _,
-    )
-    .fetch_one(executor)
-    .await?;
-
-    let mut accepted = vec![Accepted::Stored { deliveries: 0 }; events.len()];
-    let mut claimed = Vec::with_capacity(if hand_off.is_some() { columns.places.len() } else { 0 });
-    for row in columns.rows() {
-        let place = usize::try_from(row.place - 1).unwrap_or_default();
-        let (Some(slot), Some(new)) = (accepted.get_mut(place), events.get(place)) else { continue };
-        if let Some(existing) = row.existing {
-            let same = row.same_content == Some(true);
-            *slot = if same { Accepted::Duplicate(existing) } else { Accepted::Conflict(existing) };
-            continue;
-        }
-        if let Accepted::Stored { deliveries } = slot {
-            *deliveries += 1;
-        }
-        if let (true, Some(to), Some(delivery_id), Some(webhook_id), Some(revision)) =
-            (row.leased, hand_off, row.delivery_id, row.webhook_id, row.dialect_revision)
-        {
+    ) -> Done {
+        let stored = plan.routes.iter().map(|routes| Accepted::Stored { deliveries: routes.len() });
+        let accepted = (1..).zip(stored).map(|(place, stored)| known.get(&place).copied().unwrap_or(stored)).collect();
+        let mut claimed = Vec::with_capacity(if hand_off.is_some() { self.places.len() } else { 0 });
+        let Some(to) = hand_off else { return (accepted, claimed) };
+        for (index, place) in self.places.iter().enumerate() {
+            let event = usize::try_from(place - 1).ok().and_then(|place| events.get(place));
+            let Some(new) = event.filter(|_| self.leases[index] && !known.contains_key(place)) else { continue };
             claimed.push(Claimed {
                 tenant_id: new.event.tenant_id,
-                delivery_id,
-                webhook_id,
-                dialect: DialectRevision(revision),
+                delivery_id: self.deliveries[index],
+                webhook_id: self.webhooks[index],
+                dialect: DialectRevision(self.revisions[index]),
                 holder: to.holder.clone(),
                 attempt: 1,
                 attempts_before: 0,
@@ -185,6 +104,136 @@ async fn accept(
                 claimed_at: now,
             });
         }
+        (accepted, claimed)
     }
-    Ok((accepted, claimed))
+}
+
+/// What `tidings.store_events` says.
+struct Stored {
+    /// Nothing was stored: who is owed the events has changed.
+    is_stale: bool,
+    /// Of the events whose idempotency key was used before: their places, whose key it is, and whether for the same content.
+    places: Option<Vec<i32>>,
+    existing: Option<Vec<EventId>>,
+    same_content: Option<Vec<bool>>,
+}
+
+impl Stored {
+    fn known(self) -> HashMap<i32, Accepted> {
+        let places = self.places.unwrap_or_default().into_iter();
+        let owners = self.existing.unwrap_or_default().into_iter().zip(self.same_content.unwrap_or_default());
+        places
+            .zip(owners)
+            .map(|(place, (event, is_same))| {
+                (place, if is_same { Accepted::Duplicate(event) } else { Accepted::Conflict(event) })
+            })
+            .collect()
+    }
+}
+
+/// What became of each event, and what was leased.
+type Done = (Vec<Accepted>, Vec<Claimed>);
+
+impl Store {
+    /// Stores events and their deliveries, atomically. What was leased to the dispatcher of `hand_off` comes back as claimed.
+    pub async fn accept(
+        &self,
+        events: &[NewEvent],
+        now: DateTime<Utc>,
+        hand_off: Option<&HandOff>,
+    ) -> Result<Done, StoreError> {
+        let mut plan = self.plan(events).await?;
+        loop {
+            let mut session = self.hot.acquire().await?;
+            if session.generation() == Some(plan.generation)
+                && let Some(done) = store(&mut session, events, &plan, now, hand_off).await?
+            {
+                return Ok(done);
+            }
+            drop(session);
+            plan = self.renewed_plan(events).await?;
+        }
+    }
+
+    /// As [`Store::accept`], but where one idempotency key conflicts, nothing at all is stored.
+    pub async fn accept_all_or_nothing(
+        &self,
+        events: &[NewEvent],
+        now: DateTime<Utc>,
+        hand_off: Option<&HandOff>,
+    ) -> Result<Done, StoreError> {
+        if events.iter().all(|new| new.idempotency_key.is_none()) {
+            // Nothing can conflict, and the statement is a transaction of its own.
+            return self.accept(events, now, hand_off).await;
+        }
+        let mut plan = self.plan(events).await?;
+        loop {
+            let session = self.hot.acquire().await?;
+            let is_good = session.generation() == Some(plan.generation);
+            let mut transaction = session.begin().await?;
+            let done = if is_good { store(&mut *transaction, events, &plan, now, hand_off).await? } else { None };
+            let Some((accepted, claimed)) = done else {
+                transaction.rollback().await?;
+                plan = self.renewed_plan(events).await?;
+                continue;
+            };
+            if accepted.iter().any(|one| matches!(one, Accepted::Conflict(_))) {
+                transaction.rollback().await?;
+                return Ok((accepted, Vec::new()));
+            }
+            failpoint!("accept.stored");
+            transaction.commit().await?;
+            return Ok((accepted, claimed));
+        }
+    }
+}
+
+/// `None`, and nothing is stored, where who is owed the events has changed since the plan was made.
+async fn store(
+    executor: impl PgExecutor<'_>,
+    events: &[NewEvent],
+    plan: &Plan,
+    now: DateTime<Utc>,
+    hand_off: Option<&HandOff>,
+) -> Result<Option<Done>, StoreError> {
+    let tenants: Vec<_> = events.iter().map(|new| new.event.tenant_id).collect();
+    let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
+    let types: Vec<_> = events.iter().map(|new| new.event.event_type.as_str()).collect();
+    let occurred: Vec<_> = events.iter().map(|new| new.event.occurred_at).collect();
+    let data: Vec<&[u8]> = events.iter().map(|new| &*new.event.data).collect();
+    // Most batches have no key, and no trace, at all.
+    let is_keyed = events.iter().any(|new| new.idempotency_key.is_some());
+    let keys = is_keyed.then(|| events.iter().map(|new| new.idempotency_key.as_deref()).collect::<Vec<_>>());
+    let is_traced = events.iter().any(|new| new.trace.is_some());
+    let traces = is_traced.then(|| events.iter().map(|new| new.trace.map(TraceParent::to_bytes)).collect::<Vec<_>>());
+    let traces = traces
+        .as_ref()
+        .map(|traces| traces.iter().map(|trace| trace.as_ref().map(|bytes| &bytes[..])).collect::<Vec<_>>());
+    let owed = Owed::new(events, plan, now, hand_off);
+    let stored = sqlx::query_as!(
+        Stored,
+        r#"SELECT is_stale AS "is_stale!", known_places AS places, known_events AS "existing: Vec<EventId>", same_content
+           FROM tidings.store_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::pg_snapshot)"#,
+        &tenants as _,
+        &ids as _,
+        &types as _,
+        &occurred as _,
+        &data as _,
+        keys as _,
+        traces as _,
+        &owed.places,
+        &owed.deliveries as _,
+        &owed.webhooks as _,
+        &owed.revisions,
+        &owed.leases,
+        now,
+        hand_off.map(|to| to.holder.id().0),
+        plan.seen.as_ref(),
+    )
+    .fetch_one(executor)
+    .await?;
+    if stored.is_stale {
+        return Ok(None);
+    }
+    Ok(Some(owed.done(events, plan, &stored.known(), now, hand_off)))
 }

@@ -5,4 +5,5 @@ pub mod claim;
 pub mod destinations;
 pub mod dispatchers;
 pub mod rate_gates;
+pub(super) mod routes;
 pub mod settle;

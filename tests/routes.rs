@@ -1,0 +1,133 @@
+//! Who is owed an event: processes remember it, and what another of them changes counts for the next event all the same.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::world::Tenant;
+use crate::support::{Receiver, World};
+
+/// How many deliveries an event of a type owes, and that every way to report one says the same.
+async fn owed(tenant: &Tenant<'_>, event_type: &str) -> u64 {
+    static KEYS: AtomicUsize = AtomicUsize::new(0);
+    let event = |key: Option<String>| {
+        let mut event = json!({"type": event_type, "data": 1});
+        if let Some(key) = key {
+            event["idempotency_key"] = key.into();
+        }
+        event
+    };
+    let key = || Some(format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed)));
+    let number = |receipt: &Value| receipt["deliveries"].as_u64().expect("a number");
+    let mut numbers = Vec::new();
+    for key in [None, key()] {
+        let receipt = tenant.post("/v1/events", event(key.clone())).await.expect(202);
+        numbers.push(number(&receipt));
+    }
+    for key in [None, key()] {
+        let batch = json!({"events": [event(key), event(None)]});
+        let receipts = tenant.post("/v1/events/batch", batch).await.expect(202);
+        numbers.extend(receipts["events"].as_array().expect("receipts").iter().map(number));
+    }
+    assert!(numbers.iter().all(|one| *one == numbers[0]), "{event_type}: {numbers:?}");
+    numbers[0]
+}
+
+async fn set_types(world: &World, types: Option<&[&str]>) {
+    let set = "UPDATE tidings.dialects SET event_types = $1 WHERE name = 'standard'";
+    sqlx::query(set).bind(types).execute(&world.pool).await.expect("published");
+}
+
+#[tokio::test]
+async fn what_another_process_changes_counts_for_the_next_event() {
+    let world = World::new().await;
+    let beside = world.beside().await;
+    let here = world.tenant().await;
+    let there = Tenant { world: &beside, ..here.clone() };
+    let url = Receiver::start().await.url.clone();
+    assert_eq!(owed(&here, "order.created").await, 0);
+
+    let all = there.webhook(&url).await;
+    assert_eq!(owed(&here, "order.created").await, 1);
+    let orders = there.webhook_with(json!({"url": url, "events": ["order.*"]})).await;
+    assert_eq!((owed(&here, "order.created").await, owed(&here, "other").await), (2, 1));
+
+    let path = |webhook: &Value| format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    there.patch(&path(&orders), json!({"events": ["other"]})).await.expect(200);
+    assert_eq!((owed(&here, "order.created").await, owed(&here, "other").await), (1, 2));
+    there.delete(&path(&all)).await.expect(204);
+    assert_eq!((owed(&here, "order.created").await, owed(&here, "other").await), (0, 1));
+
+    // As a process of another version does, whose dialect lists other types.
+    set_types(&world, Some(&["order.created"])).await;
+    assert_eq!(owed(&here, "other").await, 0);
+    set_types(&world, None).await;
+    assert_eq!(owed(&here, "other").await, 1);
+}
+
+#[tokio::test]
+async fn events_are_held_as_soon_as_another_process_has_switched_a_webhook_off() {
+    let world = World::new().await;
+    let beside = world.beside().await;
+    let here = world.tenant().await;
+    let there = Tenant { world: &beside, ..here.clone() };
+    // The other's clock stands later, so that its secrets would not be valid here yet.
+    let ahead = beside.clock.now() - world.clock.now();
+    world.clock.advance(ahead.to_std().expect("the other began later"));
+    let receiver = Receiver::start().await;
+    let webhook = there.webhook(&receiver.url).await;
+    here.event("a", json!(1)).await;
+    world.drain().await;
+    assert_eq!(receiver.count(), 1);
+
+    let held = "SELECT count(*) FROM tidings.outbox WHERE holder IS NULL";
+    let path = |verb: &str| format!("/v1/webhooks/{}/{verb}", webhook["id"].as_str().expect("an id"));
+    there.post(&path("deactivate"), json!({})).await.expect(200);
+    here.event("a", json!(2)).await;
+    assert_eq!(world.value::<i64>(held).await, 1);
+    there.post(&path("activate"), json!({})).await.expect(200);
+    // Nothing else has to tell this process that it may lease them again.
+    here.event("a", json!(3)).await;
+    assert_eq!(world.value::<i64>(held).await, 1);
+}
+
+/// Three producers of one process, while another registers one webhook after the other, for longer than a process goes without
+/// looking at what changed.
+#[tokio::test]
+async fn no_event_misses_a_webhook_that_was_there_before_it() {
+    let world = World::new().await;
+    let beside = world.beside().await;
+    let here = world.tenant().await;
+    let there = Tenant { world: &beside, ..here.clone() };
+    let receiver = Receiver::start().await;
+    let begun = Instant::now();
+    let (registered, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let register = async {
+        while begun.elapsed() < Duration::from_millis(2_500) {
+            there.webhook(&receiver.url).await;
+            registered.fetch_add(1, Ordering::SeqCst);
+        }
+        ended.store(1, Ordering::SeqCst);
+    };
+    let produce = |number: usize| {
+        let (here, registered, ended) = (&here, &registered, &ended);
+        async move {
+            let mut events = 0;
+            while ended.load(Ordering::SeqCst) == 0 {
+                let before = registered.load(Ordering::SeqCst);
+                let body = json!({"type": format!("type.{number}"), "data": 1});
+                let receipt = here.post("/v1/events", body).await.expect(202);
+                let owed = usize::try_from(receipt["deliveries"].as_u64().expect("a number")).expect("few");
+                // Its own registration is answered after it took effect.
+                let after = registered.load(Ordering::SeqCst) + 1;
+                assert!((before..=after).contains(&owed), "{owed} of {before} to {after} webhooks");
+                events += 1;
+            }
+            events
+        }
+    };
+    let (events, ()) = tokio::join!(join_all((0..3).map(produce)), register);
+    assert!(registered.into_inner() > 10 && events.iter().all(|count| *count > 10), "{events:?}");
+}
