@@ -30,7 +30,10 @@ const BATCH: usize = 500;
 const QUEUE: usize = 8 * 1024;
 const MEMORY_KIB: u32 = 128 * 1024;
 /// Batches that are stored at once: the connections are for everybody.
-const BATCHES: usize = 2;
+const BATCHES: u32 = 2;
+/// A batch with so many events is stored alone: one at a time keeps the database as busy as deliveries leave it. Two would store more
+/// than can be delivered, and what has to be claimed back later costs twice.
+const LARGE: usize = 64;
 
 /// Who takes accepted deliveries at once, without a query: this process's dispatcher.
 pub trait HandOffTarget: Send + Sync {
@@ -89,7 +92,7 @@ impl Acceptor {
         let desk = Desk { store, clock, target, meters: telemetry.meters };
         tasks.spawn(flush(desk.clone(), waiting, tasks.clone()));
         let memory = Arc::new(Semaphore::new(MEMORY_KIB as usize));
-        Self { queue, memory, batches: Arc::new(Semaphore::new(BATCHES)), desk }
+        Self { queue, memory, batches: Arc::new(Semaphore::new(BATCHES as usize)), desk }
     }
 
     /// Stores one event together with others that arrive at the same time; returns after the commit.
@@ -106,7 +109,10 @@ impl Acceptor {
     pub async fn accept_batch(&self, events: Vec<NewEvent>) -> Result<Vec<Accepted>, AcceptError> {
         let share = kibibytes(&events);
         let share = Arc::clone(&self.memory).try_acquire_many_owned(share).map_err(|_| AcceptError::Busy)?;
-        let turn = Arc::clone(&self.batches).acquire_owned().await.map_err(|_| AcceptError::Busy)?;
+        // One with keys may have to wait for another transaction with the same key, and then not for the others' time.
+        let is_keyed = events.iter().any(|new| new.idempotency_key.is_some());
+        let slots = if events.len() >= LARGE && !is_keyed { BATCHES } else { 1 };
+        let turn = Arc::clone(&self.batches).acquire_many_owned(slots).await.map_err(|_| AcceptError::Busy)?;
         let desk = self.desk.clone();
         let stored = tokio::spawn(async move {
             let (_share, _turn) = (share, turn);
