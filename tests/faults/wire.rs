@@ -17,7 +17,7 @@ pub enum Kind {
 impl Kind {
     fn of(sql: &str) -> Option<Self> {
         let marks = [
-            ("tidings.accept(", Self::Accept),
+            ("tidings.store_events(", Self::Accept),
             ("WITH claimed AS", Self::Claim),
             ("WITH result AS", Self::Settle),
             ("COMMIT", Self::Commit),
