@@ -223,7 +223,7 @@ impl Turn {
         let mut forgotten = 0;
         loop {
             let batch = sqlx::query!(
-                "DELETE FROM tidings.idempotency_keys WHERE ctid = ANY (ARRAY(
+                "DELETE FROM tidings.idempotency_keys WHERE created_at <= $1 AND ctid = ANY (ARRAY(
                      SELECT ctid FROM tidings.idempotency_keys WHERE created_at <= $1 LIMIT $2))",
                 before,
                 i64::from(BATCH),

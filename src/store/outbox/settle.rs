@@ -85,7 +85,8 @@ impl Store {
     ///
     /// Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it
     /// was last analysed, and a plan made for an empty one reads a full one whole. A row that another transaction changes
-    /// in between has moved, so it is not found at its place, and its lease is lost.
+    /// in between has moved, so its lease is lost: the guard is asked of the row itself once more, since Postgres before the
+    /// end of 2025 goes after one that moved, and does not ask whether that is where it was looked for.
     pub async fn settle(
         &self,
         settlements: &[Settlement],
@@ -112,11 +113,12 @@ impl Store {
                        LIMIT 1
                    ) AS lease
                ), finished AS (
-                   DELETE FROM tidings.outbox AS o USING held WHERE held.verdict <> 'retry' AND o.ctid = held.place
+                   DELETE FROM tidings.outbox AS o USING held
+                   WHERE held.verdict <> 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
                    RETURNING held.*, o.webhook_id, o.dialect_revision
                ), postponed AS (
                    UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at FROM held
-                   WHERE held.verdict = 'retry' AND o.ctid = held.place
+                   WHERE held.verdict = 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
                    RETURNING held.*, o.webhook_id, o.dialect_revision
                ), settled AS (
                    SELECT * FROM finished UNION ALL SELECT * FROM postponed
