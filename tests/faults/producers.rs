@@ -106,13 +106,16 @@ impl Desk {
     async fn batch(&self, chance: &mut StdRng) {
         let items: Vec<_> = (0..chance.random_range(2..12)).map(|_| self.item(chance)).collect();
         let tenant = items[0].0;
+        let careless = chance.random_range(0..4) == 0;
         let event = |(_, data, name): &(usize, String, String)| {
-            format!(r#"{{"type":"{}","data":{data},"idempotency_key":"{name}"}}"#, self.event_type)
+            let key = if careless { String::new() } else { format!(r#","idempotency_key":"{name}""#) };
+            format!(r#"{{"type":"{}","data":{data}{key}}}"#, self.event_type)
         };
         let body = format!(r#"{{"events":[{}]}}"#, items.iter().map(event).collect::<Vec<_>>().join(","));
-        let answer = self.report(tenant, "/v1/events/batch", &body, false, chance).await.unwrap_or_default();
-        for ((_, data, _), receipt) in items.into_iter().zip(answer["events"].as_array().cloned().unwrap_or_default()) {
-            self.ledger.add(Item { tenant, data, fate: acknowledged(&receipt) });
+        let answer = self.report(tenant, "/v1/events/batch", &body, careless, chance).await;
+        for (place, (_, data, _)) in items.into_iter().enumerate() {
+            let fate = answer.as_ref().map_or(Fate::Unknown, |answer| acknowledged(&answer["events"][place]));
+            self.ledger.add(Item { tenant, data, fate });
         }
     }
 
