@@ -179,7 +179,8 @@ impl Store {
                  revision = revision + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END,
                  updated_at = CASE WHEN $4 IS NULL THEN updated_at ELSE $5 END,
                  changed = pg_current_xact_id()
-             WHERE tenant_id = $1 AND id = $2 AND revision = $6 AND state = 'active' AND deleted_at IS NULL",
+             WHERE tenant_id = $1 AND id = $2 AND revision = $6 AND state = 'active' AND deleted_at IS NULL
+                 AND ($4::text IS NOT NULL OR parked_until IS NULL OR parked_until < $3)",
             tenant_id as TenantId,
             webhook_id as WebhookId,
             parked_until,
