@@ -93,6 +93,35 @@ async fn events_are_held_as_soon_as_another_process_has_switched_a_webhook_off()
     assert_eq!(world.value::<i64>(held).await, 1);
 }
 
+/// As after a failover to a server that lost some transactions: it gives their numbers to others, so that a change can look as if it had
+/// long been seen.
+#[tokio::test]
+async fn nothing_is_remembered_beyond_the_connections_that_it_was_asked_over() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let url = Receiver::start().await.url.clone();
+    tenant.webhook(&url).await;
+    tenant.webhook_with(json!({"url": url, "events": ["b"]})).await;
+    assert_eq!(owed(&tenant, "a").await, 1);
+    let change = "WITH subscribed AS (
+            INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
+            SELECT tenant_id, 'a', id FROM tidings.webhooks WHERE events = '{b}'
+        )
+        UPDATE tidings.webhooks SET changed = '3'";
+    sqlx::query(change).execute(&world.pool).await.expect("an old number");
+    assert_eq!(owed(&tenant, "a").await, 1, "from memory, or this test shows nothing");
+
+    let lose = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'tidings' AND pid <> pg_backend_pid()";
+    sqlx::query(lose).execute(&world.pool).await.expect("lost");
+    let begun = Instant::now();
+    while tenant.post("/v1/events", json!({"type": "a", "data": 1})).await.status != 202 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the connections do not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(owed(&tenant, "a").await, 2);
+}
+
 /// Three producers of one process, while another registers one webhook after the other, for longer than a process goes without
 /// looking at what changed.
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
-/// What a dispatcher has seen of the database; only compared there.
+/// What a look has seen of the database; only compared there.
 pub type Snapshot = String;
 
 /// What is new since the last look.
