@@ -14,15 +14,17 @@ pub enum Kind {
     Commit,
 }
 
+/// What they are told apart by.
+pub const MARKS: [(&str, Kind); 4] = [
+    ("tidings.store_events(", Kind::Accept),
+    ("WITH claimed AS", Kind::Claim),
+    ("WITH result AS", Kind::Settle),
+    ("COMMIT", Kind::Commit),
+];
+
 impl Kind {
     fn of(sql: &str) -> Option<Self> {
-        let marks = [
-            ("tidings.store_events(", Self::Accept),
-            ("WITH claimed AS", Self::Claim),
-            ("WITH result AS", Self::Settle),
-            ("COMMIT", Self::Commit),
-        ];
-        marks.iter().find(|(mark, _)| sql.contains(mark)).map(|(_, kind)| *kind)
+        MARKS.iter().find(|(mark, _)| sql.contains(mark)).map(|(_, kind)| *kind)
     }
 
     fn from_number(number: u8) -> Option<Self> {
