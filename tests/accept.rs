@@ -104,6 +104,33 @@ async fn a_key_means_one_content_for_24_hours() {
     assert_eq!(world.count("events").await, 2);
 }
 
+/// Where little is to do, one that waits in the database keeps nobody else waiting.
+#[tokio::test]
+async fn an_event_does_not_wait_for_another_whose_key_is_being_used() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
+    sqlx::query(enqueue).bind(&tenant.id).execute(&mut *elsewhere).await.expect("enqueued");
+    let waits = async {
+        let keyed = json!({"type": "a", "data": 1, "idempotency_key": "k"});
+        tenant.post("/v1/events", keyed).await.expect(200)
+    };
+    let passes = async {
+        let blocked =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while world.value::<i64>(blocked).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let other = tenant.post("/v1/events", json!({"type": "a", "data": 2}));
+        let accepted = tokio::time::timeout(Duration::from_secs(10), other).await;
+        elsewhere.commit().await.expect("committed");
+        accepted.expect("accepted while the other one waits").expect(202)
+    };
+    let (known, _) = tokio::join!(waits, passes);
+    assert_eq!((&known["duplicate"], world.count("events").await), (&json!(true), 2));
+}
+
 #[tokio::test]
 async fn a_key_is_its_tenants_own_and_may_come_as_a_header() {
     let world = World::new().await;

@@ -21,6 +21,8 @@ use crate::telemetry::meters::{Meters, Source};
 const STATEMENTS: u32 = 2;
 /// Events that are worth a second statement while one is under way; fewer wait for its end.
 const WORTH_A_SECOND: usize = 64;
+/// Beside a statement of so few events another one of so few begins at once: where there is little to do, a moment less is worth it.
+const FEW: usize = 2;
 /// After a batch this large, the next one waits for company: under load, a statement more costs more than a moment less.
 const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
@@ -190,17 +192,17 @@ fn kibibytes(events: &[NewEvent]) -> u32 {
 /// Gathers what waits and has it stored, until the last way in is closed.
 async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
-    let mut busy = false;
+    let mut last = 0;
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        if busy {
+        if last >= CROWD {
             tokio::time::sleep(LINGER).await;
         }
-        let Some(turn) = turn(&slots, &mut waiting, &mut batch).await else { return };
-        busy = batch.len() >= CROWD;
+        let Some(turn) = turn(&slots, &mut waiting, &mut batch, last).await else { return };
+        last = batch.len();
         let desk = desk.clone();
         tasks.spawn(async move {
             desk.answer(batch).await;
@@ -209,21 +211,25 @@ async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTrac
     }
 }
 
-/// Waits until a statement may begin: at once where none is under way, else when the batch is worth a second one.
+/// Waits until a statement may begin, which gathers meanwhile: at once where none is under way; beside the last one, of so many events,
+/// where both are small, or this one is worth it.
 async fn turn(
     slots: &Arc<Semaphore>,
     waiting: &mut mpsc::Receiver<Waiting>,
     batch: &mut Vec<Waiting>,
+    last: usize,
 ) -> Option<OwnedSemaphorePermit> {
-    while batch.len() < WORTH_A_SECOND {
+    let mut is_open = true;
+    loop {
+        let is_beside = last.max(batch.len()) <= FEW || batch.len() >= WORTH_A_SECOND;
+        let wanted = if is_beside { 1 } else { STATEMENTS };
         let room = BATCH - batch.len();
         tokio::select! {
             biased;
-            more = waiting.recv_many(batch, room) => if more == 0 { break },
-            all = Arc::clone(slots).acquire_many_owned(STATEMENTS) => return all.ok()?.split(1),
+            more = waiting.recv_many(batch, room), if is_open && room > 0 => is_open = more > 0,
+            turn = Arc::clone(slots).acquire_many_owned(wanted) => return turn.ok()?.split(1),
         }
     }
-    Arc::clone(slots).acquire_owned().await.ok()
 }
 
 impl Desk {
