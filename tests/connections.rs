@@ -1,5 +1,6 @@
 //! Connections to Postgres that fall silent, and statements that only take long.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,17 @@ async fn while_nothing_passes_statements_fail_in_time_and_afterwards_they_do_not
     while ask(&store, Duration::from_secs(10)).await < 6 {
         assert!(begun.elapsed() < Duration::from_secs(8), "it does not recover");
     }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_new_connection_takes_one_that_comes_back() {
+    let (store, proxy, _) = behind_proxy().await;
+    store.ping().await.expect("a connection");
+    // Whoever connects from now on waits for ever.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    proxy.leads_to(silent.local_addr().expect("an address").port());
+    assert_eq!(ask(&store, Duration::from_secs(3)).await, 6);
     store.close().await;
 }
 

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use super::ANSWER;
-use super::pool::comes_back;
+use super::shared::comes_back;
 
 /// How to connect to each.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ mod era;
 mod hosts;
 mod pool;
 mod session;
+mod shared;
 mod transaction;
 mod watch;
 
@@ -24,8 +25,9 @@ use std::time::Duration;
 pub(super) use era::Era;
 pub(super) use hosts::Hosts;
 pub use hosts::around_hosts;
-pub(super) use pool::{Pool, Trust};
+pub(super) use pool::Pool;
 pub(super) use session::Session;
+pub(super) use shared::Trust;
 pub(super) use transaction::Transaction;
 
 /// A statement that hears nothing for this long is asked after.

@@ -1,49 +1,29 @@
-//! The pool: so many connections at most, made when needed and kept.
+//! The pool: so many connections at most, made when needed and kept. Who needs one while it is being made takes another that comes back
+//! before it is there.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Execute, Executor, Postgres, SqlStr};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::ANSWER;
 use super::era::Era;
-use super::hosts::{Greeted, Hosts};
-use super::session::{Condition, Live, Session};
+use super::hosts::Hosts;
+use super::session::Session;
+use super::shared::{Shared, Trust};
 use super::transaction::Transaction;
 use super::watch::Step;
-use super::{ANSWER, SILENCE};
-
-/// Between two tries to connect to a server that is not there yet.
-const AGAIN: Duration = Duration::from_millis(50);
-/// What a server says that is starting up or full: it may let us in soon.
-const NOT_YET: [&str; 2] = ["57P03", "53300"];
-
-/// After how long a connection that nobody used is asked whether it is well.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct Trust(pub(in crate::store) Duration);
 
 /// Connections to the primary among some hosts. Clones share them.
 #[derive(Clone)]
 pub(in crate::store) struct Pool(Arc<Shared>);
-
-pub(super) struct Shared {
-    hosts: Hosts,
-    most: u32,
-    wait: Duration,
-    trust: Trust,
-    /// A permit for each connection in somebody's hands.
-    room: Arc<Semaphore>,
-    idle: Mutex<Vec<Live>>,
-    era: Era,
-    closed: AtomicBool,
-}
 
 impl Pool {
     /// Connects lazily, to `most` connections, each waited for as long as `wait`.
@@ -54,7 +34,7 @@ impl Pool {
             wait,
             trust,
             room: Arc::new(Semaphore::new(most as usize)),
-            idle: Mutex::default(),
+            rest: Mutex::default(),
             era: era.clone(),
             closed: AtomicBool::new(false),
         }))
@@ -62,15 +42,13 @@ impl Pool {
 
     /// A connection in good order.
     pub(in crate::store) async fn acquire(&self) -> Result<Session, sqlx::Error> {
+        let until = Instant::now() + self.0.wait;
         let acquire = async {
             let place = Arc::clone(&self.0.room).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-            let live = match self.0.idle_one().await {
-                Some(live) => live,
-                None => self.0.connect(&self.0.hosts).await?,
-            };
+            let (live, place) = self.0.take(place, until).await?;
             Ok(Session { live: Some(live), place: Some(place), pool: Arc::clone(&self.0) })
         };
-        timeout(self.0.wait, acquire).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+        timeout_at(until, acquire).await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
     /// A connection made in a way of its own, which is one more than the pool's and closed in the end.
@@ -111,7 +89,7 @@ impl Pool {
     /// How many connections there may be, how many there are, and how many of these nobody uses.
     pub(in crate::store) fn size(&self) -> (u32, u32, u32) {
         let used = self.0.most.saturating_sub(u32::try_from(self.0.room.available_permits()).unwrap_or(u32::MAX));
-        let idle = u32::try_from(self.0.idle().len()).unwrap_or(u32::MAX);
+        let idle = u32::try_from(self.0.rest().idle.len()).unwrap_or(u32::MAX);
         (self.0.most, used + idle, idle)
     }
 
@@ -122,103 +100,10 @@ impl Pool {
         let all = self.0.room.acquire_many(self.0.most).await;
         self.0.room.close();
         drop(all);
-        let idle = std::mem::take(&mut *self.0.idle());
+        let idle = std::mem::take(&mut self.0.rest().idle);
         for live in idle {
             drop(timeout(ANSWER, live.connection.close()).await);
         }
-    }
-}
-
-impl Shared {
-    /// An idle connection that may be believed to be well.
-    async fn idle_one(&self) -> Option<Live> {
-        loop {
-            let mut live = self.idle().pop()?;
-            if live.generation != self.era.now() {
-                continue;
-            }
-            if live.idle_since.elapsed() < self.trust.0 {
-                return Some(live);
-            }
-            match timeout(ANSWER, live.connection.ping()).await {
-                Ok(Ok(())) => return Some(live),
-                _ => self.distrust(live.generation),
-            }
-        }
-    }
-
-    /// A new connection to the primary; one that is not there yet is waited for.
-    async fn connect(&self, hosts: &Hosts) -> Result<Live, sqlx::Error> {
-        loop {
-            let era = self.era.now();
-            match hosts.greet(self.era.host()).await {
-                Ok(greeted) => {
-                    let generation = self.era.turns_to(&greeted, era);
-                    let Greeted { connection, backend, server, .. } = greeted;
-                    let (condition, idle_since) = (Condition::default(), Instant::now());
-                    return Ok(Live { connection, server, backend, condition, generation, idle_since });
-                }
-                Err(error) if comes_back(&error) && !self.closed.load(Ordering::Relaxed) => sleep(AGAIN).await,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Takes a connection back from whoever had it.
-    pub(super) fn take_back(self: &Arc<Self>, live: Live, place: Option<OwnedSemaphorePermit>) {
-        if live.condition.broken {
-            self.distrust(live.generation);
-        } else if place.is_none() {
-            // One apart: nobody wants it any more.
-        } else if !live.condition.busy && !live.condition.in_transaction {
-            self.keep(live);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(Arc::clone(self).put_in_order(live, place));
-        }
-    }
-
-    /// Waits for the end of a statement that nobody waits for any more, and undoes a transaction.
-    async fn put_in_order(self: Arc<Self>, mut live: Live, place: Option<OwnedSemaphorePermit>) {
-        let order = async {
-            live.connection.ping().await?;
-            if live.condition.in_transaction {
-                live.connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
-            }
-            Ok::<_, sqlx::Error>(())
-        };
-        if let Ok(Ok(())) = timeout(SILENCE, order).await {
-            live.condition = Condition::default();
-            self.keep(live);
-        }
-        drop(place);
-    }
-
-    fn keep(&self, mut live: Live) {
-        let is_current = live.generation == self.era.now();
-        if is_current && !self.closed.load(Ordering::Relaxed) {
-            live.idle_since = Instant::now();
-            self.idle().push(live);
-        }
-    }
-
-    /// One connection of a generation was lost: its sisters are not to be trusted either.
-    fn distrust(&self, generation: u64) {
-        self.era.ends(generation);
-        let now = self.era.now();
-        self.idle().retain(|live| live.generation == now);
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Live>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a server may let us in soon.
-pub(super) fn comes_back(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| NOT_YET.contains(&&*code)),
-        _ => false,
     }
 }
 

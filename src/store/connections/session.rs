@@ -10,7 +10,7 @@ use sqlx::{Connection, Describe, Either, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::pool::Shared;
+use super::shared::Shared;
 use super::transaction::Transaction;
 use super::watch::{Doubt, Step, Watched, is_fatal};
 
