@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::company::Company;
 use super::destination::Destination;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
@@ -37,8 +38,12 @@ const MOST: usize = 20_000;
 pub(super) struct Directory {
     context: Context,
     known: Mutex<Known>,
+    readers: Company<(TenantId, WebhookId), Found>,
     profiles: Mutex<HashMap<DialectRevision, Language>>,
 }
+
+/// What is found of a webhook: nothing where it was deleted.
+type Found = Option<Arc<Destination>>;
 
 /// A dialect at one revision, and what is counted of it.
 #[derive(Clone)]
@@ -73,7 +78,7 @@ impl Directory {
             told: Vec::new(),
             drops: 0,
         };
-        Self { context, known: Mutex::new(known), profiles: Mutex::default() }
+        Self { context, known: Mutex::new(known), readers: Company::default(), profiles: Mutex::default() }
     }
 
     /// Whether the view is recent enough to send under.
@@ -151,8 +156,8 @@ impl Directory {
                 }
                 known.drops
             };
-            let Some(row) = self.context.store.destination(tenant_id, webhook_id).await? else { return Ok(None) };
-            let destination = Arc::new(Destination::open(&self.context, tenant_id, webhook_id, row)?);
+            let found = self.readers.ask((tenant_id, webhook_id), |wanted| self.read(wanted)).await?.flatten();
+            let Some(destination) = found else { return Ok(None) };
             let mut known = self.known();
             if known.drops == drops {
                 if known.destinations.len() >= MOST {
@@ -162,6 +167,26 @@ impl Directory {
                 return Ok(Some(destination));
             }
         }
+    }
+
+    /// Reads destinations. One that does not open is left out among others, and an error alone.
+    async fn read(
+        &self,
+        wanted: Vec<(TenantId, WebhookId)>,
+    ) -> Result<HashMap<(TenantId, WebhookId), Found>, ActionError> {
+        let mut rows = self.context.store.destinations(&wanted).await?;
+        let is_alone = wanted.len() == 1;
+        let mut found = HashMap::with_capacity(wanted.len());
+        for (tenant_id, webhook_id) in wanted {
+            let row = rows.remove(&webhook_id);
+            let opened = row.map(|row| Destination::open(&self.context, tenant_id, webhook_id, row)).transpose();
+            match opened {
+                Ok(destination) => found.insert((tenant_id, webhook_id), destination.map(Arc::new)),
+                Err(error) if is_alone => return Err(error),
+                Err(_) => None,
+            };
+        }
+        Ok(found)
     }
 
     /// The dialect as it was at a revision; revisions never change.

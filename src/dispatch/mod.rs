@@ -26,6 +26,7 @@
 pub mod benched;
 mod chores;
 mod claiming;
+mod company;
 mod config;
 mod destination;
 mod directory;

@@ -1,4 +1,6 @@
-//! Destinations: all that sending to one webhook takes, read together.
+//! Destinations: all that sending to webhooks takes, read together.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
@@ -45,43 +47,66 @@ pub struct SecretRow {
 }
 
 impl Store {
-    /// Reads what sending to a webhook takes; `None` where it was deleted.
-    pub async fn destination(
+    /// Reads what sending to these webhooks takes, of those that were not deleted.
+    pub async fn destinations(
         &self,
-        tenant_id: TenantId,
-        webhook_id: WebhookId,
-    ) -> Result<Option<DestinationRow>, StoreError> {
-        let row = sqlx::query!(
-            r#"SELECT w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until, w.retry::text AS retry,
-                      w.timeout_seconds, w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!",
-                      r.headers_sealed AS "headers_sealed?", r.headers_key_id AS "headers_key_id?"
-               FROM tidings.webhooks AS w
+        webhooks: &[(TenantId, WebhookId)],
+    ) -> Result<HashMap<WebhookId, DestinationRow>, StoreError> {
+        let (tenants, ids): (Vec<_>, Vec<_>) = webhooks.iter().copied().unzip();
+        let rows = sqlx::query!(
+            r#"SELECT w.id AS "id: WebhookId", w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until,
+                      w.retry::text AS retry, w.timeout_seconds, w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!",
+                      r.headers_sealed AS "headers_sealed?", r.headers_key_id AS "headers_key_id?",
+                      s.kinds AS "kinds?", s.starts AS "starts?", s.ends AS "ends?: Vec<Option<DateTime<Utc>>>",
+                      s.key_ids AS "key_ids?", s.sealed AS "sealed?"
+               FROM (SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS id) AS wanted
+               JOIN tidings.webhooks AS w ON w.tenant_id = wanted.tenant_id AND w.id = wanted.id
                JOIN tidings.tenants AS t ON t.id = w.tenant_id
                LEFT JOIN tidings.webhook_revisions AS r
                    ON r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.revision = w.revision
-               WHERE w.tenant_id = $1 AND w.id = $2 AND w.deleted_at IS NULL AND t.deleted_at IS NULL"#,
-            tenant_id as TenantId,
-            webhook_id as WebhookId,
+               CROSS JOIN LATERAL (
+                   SELECT array_agg(kind) AS kinds, array_agg(valid_from) AS starts, array_agg(valid_until) AS ends,
+                          array_agg(key_id) AS key_ids, array_agg(sealed) AS sealed
+                   FROM (
+                       SELECT kind, valid_from, valid_until, key_id, sealed FROM tidings.webhook_secrets
+                       WHERE tenant_id = w.tenant_id AND webhook_id = w.id ORDER BY valid_from DESC
+                   ) AS newest_first
+               ) AS s
+               WHERE w.deleted_at IS NULL AND t.deleted_at IS NULL"#,
+            &tenants as _,
+            &ids as _,
         )
-        .fetch_optional(&self.hot)
+        .fetch_all(&self.hot)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let secrets = self.secrets(tenant_id, webhook_id).await?;
-        Ok(Some(DestinationRow {
-            revision: row.revision,
-            url: row.url,
-            is_sandbox: row.is_sandbox,
-            is_active: row.is_active,
-            parked_until: row.parked_until,
-            retry: row.retry,
-            timeout_seconds: row.timeout_seconds,
-            max_in_flight: row.max_in_flight,
-            headers: row
-                .headers_sealed
-                .zip(row.headers_key_id)
-                .map(|(ciphertext, key_id)| Sealed { key_id, ciphertext }),
-            secrets,
-        }))
+        let found = rows.into_iter().map(|row| {
+            let periods = row.starts.unwrap_or_default().into_iter().zip(row.ends.unwrap_or_default());
+            let sealed = row.key_ids.unwrap_or_default().into_iter().zip(row.sealed.unwrap_or_default());
+            let secrets = row.kinds.unwrap_or_default().into_iter().zip(periods.zip(sealed)).map(
+                |(kind, ((valid_from, valid_until), (key_id, ciphertext)))| SecretRow {
+                    kind,
+                    valid_from,
+                    valid_until,
+                    sealed: Sealed { key_id, ciphertext },
+                },
+            );
+            let destination = DestinationRow {
+                revision: row.revision,
+                url: row.url,
+                is_sandbox: row.is_sandbox,
+                is_active: row.is_active,
+                parked_until: row.parked_until,
+                retry: row.retry,
+                timeout_seconds: row.timeout_seconds,
+                max_in_flight: row.max_in_flight,
+                headers: row
+                    .headers_sealed
+                    .zip(row.headers_key_id)
+                    .map(|(ciphertext, key_id)| Sealed { key_id, ciphertext }),
+                secrets: secrets.collect(),
+            };
+            (row.id, destination)
+        });
+        Ok(found.collect())
     }
 
     /// All secrets of a webhook that have not been forgotten, newest first.

@@ -1,0 +1,169 @@
+//! Company: what is asked for at the same time is read at once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// Those who wait for a reading. While one is under way, who comes waits, and the next one is for all of them: the first whose turn it
+/// is reads for the others.
+pub(super) struct Company<K, V> {
+    waiting: Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<K, V> Default for Company<K, V> {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Clone> Company<K, V> {
+    /// What `read` has for a key; it is asked after this began. Where another's reading fails, ends early or leaves the key out, it is
+    /// read once more, for this one alone.
+    pub(super) async fn ask<E, R>(&self, key: K, read: impl Fn(Vec<K>) -> R) -> Result<Option<V>, E>
+    where
+        R: Future<Output = Result<HashMap<K, V>, E>>,
+    {
+        let (sender, mut answer) = oneshot::channel();
+        self.waiting().entry(key).or_default().push(sender);
+        let told = tokio::select! {
+            biased;
+            told = &mut answer => told.ok(),
+            turn = self.turn.lock() => {
+                let waiting = std::mem::take(&mut *self.waiting());
+                if !waiting.is_empty() {
+                    let found = read(waiting.keys().copied().collect()).await?;
+                    for (key, senders) in waiting {
+                        let Some(value) = found.get(&key) else { continue };
+                        for sender in senders {
+                            // Who gave up does not want to know.
+                            let _ = sender.send(value.clone());
+                        }
+                    }
+                }
+                drop(turn);
+                answer.try_recv().ok()
+            }
+        };
+        match told {
+            Some(value) => Ok(Some(value)),
+            None => Ok(read(vec![key]).await?.remove(&key)),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<K, Vec<oneshot::Sender<V>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Gives each key's double; each reading waits for a permit and is noted, and those that begin with 13 fail.
+    #[derive(Default)]
+    struct Library {
+        company: Company<u32, u32>,
+        readings: Mutex<Vec<Vec<u32>>>,
+        permits: Option<Semaphore>,
+    }
+
+    impl Library {
+        async fn read(&self, mut keys: Vec<u32>) -> Result<HashMap<u32, u32>, &'static str> {
+            keys.sort_unstable();
+            self.readings.lock().expect("readings").push(keys.clone());
+            if let Some(permits) = &self.permits {
+                permits.acquire().await.expect("open").forget();
+            }
+            if keys[0] == 13 {
+                return Err("unlucky");
+            }
+            Ok(keys.into_iter().filter(|key| *key != 404).map(|key| (key, 2 * key)).collect())
+        }
+
+        /// Asks for a key in a task of its own, which has begun to wait when this returns.
+        async fn ask(self: &Arc<Self>, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, &'static str>> {
+            let library = Arc::clone(self);
+            let asked = tokio::spawn(async move { library.company.ask(key, |keys| library.read(keys)).await });
+            yield_now().await;
+            asked
+        }
+
+        fn permit(&self, readings: usize) {
+            self.permits.as_ref().expect("a gate").add_permits(readings);
+        }
+
+        async fn begun(&self, readings: usize) {
+            while self.readings().len() < readings {
+                yield_now().await;
+            }
+        }
+
+        fn readings(&self) -> Vec<Vec<u32>> {
+            self.readings.lock().expect("readings").clone()
+        }
+    }
+
+    fn gated() -> Arc<Library> {
+        Arc::new(Library { permits: Some(Semaphore::new(0)), ..Library::default() })
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_one_reading() {
+        let library = gated();
+        let first = library.ask(1).await;
+        let mut others = Vec::new();
+        for key in [2, 3, 2, 404, 1] {
+            others.push(library.ask(key).await);
+        }
+        assert_eq!(library.readings(), [[1]]);
+        library.permit(2);
+        assert_eq!(first.await.expect("ended"), Ok(Some(2)));
+        library.begun(2).await;
+        assert_eq!(library.readings()[1], [1, 2, 3, 404]);
+        // What it did not find is asked for once more.
+        library.permit(1);
+        let mut found = Vec::new();
+        for other in others {
+            found.push(other.await.expect("ended").expect("read"));
+        }
+        assert_eq!(found, [Some(4), Some(6), Some(4), None, Some(2)]);
+        assert_eq!(library.readings()[2..], [[404]]);
+    }
+
+    #[tokio::test]
+    async fn where_another_s_reading_fails_each_reads_alone() {
+        let library = gated();
+        let first = library.ask(1).await;
+        let unlucky = library.ask(13).await;
+        let other = library.ask(14).await;
+        library.permit(4);
+        assert_eq!(first.await.expect("ended"), Ok(Some(2)));
+        assert_eq!(unlucky.await.expect("ended"), Err("unlucky"));
+        assert_eq!(other.await.expect("ended"), Ok(Some(28)));
+        assert_eq!(library.readings(), [vec![1], vec![13, 14], vec![14]]);
+    }
+
+    #[tokio::test]
+    async fn who_reads_for_others_may_give_up() {
+        let library = gated();
+        let first = library.ask(1).await;
+        let leader = library.ask(2).await;
+        let other = library.ask(3).await;
+        library.permit(1);
+        first.await.expect("ended").expect("read");
+        library.begun(2).await;
+        assert_eq!(library.readings()[1], [2, 3]);
+        leader.abort();
+        library.permit(1);
+        assert_eq!(other.await.expect("ended"), Ok(Some(6)));
+        assert_eq!(library.readings()[2..], [[3]]);
+    }
+}
