@@ -44,6 +44,7 @@ mod operational;
 mod operations;
 mod overlap;
 mod pause;
+mod plans;
 mod previous;
 mod processes;
 mod query_cache;

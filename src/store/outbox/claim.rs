@@ -35,7 +35,8 @@ pub struct LaneQuota {
 
 impl Store {
     /// The webhooks that have a delivery due and may be sent to, found by skipping from lane to lane: the cost grows with
-    /// the lanes, not with what lies in them.
+    /// the lanes, not with what lies in them. `OFFSET 0` has a webhook looked up by its key, and in the claim an event, too: a plain
+    /// join is planned by how many there are when the connection first asks, and of a few it reads all, later of many, too.
     pub async fn due_lanes(&self, now: DateTime<Utc>) -> Result<Vec<DueLane>, StoreError> {
         let lanes = sqlx::query_as!(
             DueLane,
@@ -50,9 +51,13 @@ impl Store {
                )
                SELECT lane.tenant_id AS "tenant_id!: TenantId", lane.webhook_id AS "webhook_id!: WebhookId", w.rate_limit,
                       lane.due_at AS "due_at!"
-               FROM lane JOIN tidings.webhooks AS w ON w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id
-               WHERE lane.due_at <= $1 AND w.state = 'active' AND w.deleted_at IS NULL
-                 AND (w.parked_until IS NULL OR w.parked_until <= $1)"#,
+               FROM lane CROSS JOIN LATERAL (
+                   SELECT o.rate_limit FROM tidings.webhooks AS o
+                   WHERE o.tenant_id = lane.tenant_id AND o.id = lane.webhook_id AND o.state = 'active' AND o.deleted_at IS NULL
+                     AND (o.parked_until IS NULL OR o.parked_until <= $1)
+                   OFFSET 0
+               ) AS w
+               WHERE lane.due_at <= $1"#,
             now,
         )
         .fetch_all(&self.hot)
@@ -76,23 +81,29 @@ impl Store {
                    UPDATE tidings.outbox AS o SET holder = $4, attempts = o.attempts + 1
                    WHERE o.ctid = ANY (ARRAY(
                        SELECT due.ctid FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS lane (tenant_id, webhook_id, quota)
-                       JOIN tidings.webhooks AS w ON w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id
+                       CROSS JOIN LATERAL (
+                           SELECT FROM tidings.webhooks AS o
+                           WHERE o.tenant_id = lane.tenant_id AND o.id = lane.webhook_id AND o.state = 'active'
+                             AND o.deleted_at IS NULL AND (o.parked_until IS NULL OR o.parked_until <= $5)
+                           OFFSET 0
+                       ) AS takes
                        CROSS JOIN LATERAL (
                            SELECT ctid FROM tidings.outbox AS row
                            WHERE row.webhook_id = lane.webhook_id AND row.holder IS NULL AND row.due_at <= $5
                              AND EXISTS (SELECT FROM tidings.events AS e
-                                         WHERE e.tenant_id = row.tenant_id AND e.id = tidings.event_of(row.id))
+                                         WHERE e.tenant_id = row.tenant_id AND e.id = tidings.event_of(row.id) OFFSET 0)
                            ORDER BY row.due_at LIMIT lane.quota FOR UPDATE SKIP LOCKED
                        ) AS due
-                       WHERE w.state = 'active' AND w.deleted_at IS NULL AND (w.parked_until IS NULL OR w.parked_until <= $5)
                    ))
                    RETURNING o.tenant_id, o.id, o.webhook_id, o.dialect_revision, o.attempts, o.attempts_before
                )
                SELECT c.tenant_id AS "tenant_id: TenantId", c.id AS "id: DeliveryId", c.webhook_id AS "webhook_id: WebhookId",
                       c.dialect_revision, c.attempts, c.attempts_before,
                       e.id AS "event_id: EventId", e.type AS event_type, e.occurred_at, e.data, e.trace
-               FROM claimed AS c
-               JOIN tidings.events AS e ON e.tenant_id = c.tenant_id AND e.id = tidings.event_of(c.id)"#,
+               FROM claimed AS c CROSS JOIN LATERAL (
+                   SELECT * FROM tidings.events AS of
+                   WHERE of.tenant_id = c.tenant_id AND of.id = tidings.event_of(c.id) OFFSET 0
+               ) AS e"#,
             &tenants as _,
             &webhooks as _,
             &limits as _,

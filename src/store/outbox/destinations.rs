@@ -47,7 +47,8 @@ pub struct SecretRow {
 }
 
 impl Store {
-    /// Reads what sending to these webhooks takes, of those that were not deleted.
+    /// Reads what sending to these webhooks takes, of those that were not deleted. `OFFSET 0` has everything looked up by its key,
+    /// however few there were when the connection first asked.
     pub async fn destinations(
         &self,
         webhooks: &[(TenantId, WebhookId)],
@@ -60,10 +61,17 @@ impl Store {
                       s.kinds AS "kinds?", s.starts AS "starts?", s.ends AS "ends?: Vec<Option<DateTime<Utc>>>",
                       s.key_ids AS "key_ids?", s.sealed AS "sealed?"
                FROM (SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS id) AS wanted
-               JOIN tidings.webhooks AS w ON w.tenant_id = wanted.tenant_id AND w.id = wanted.id
-               JOIN tidings.tenants AS t ON t.id = w.tenant_id
-               LEFT JOIN tidings.webhook_revisions AS r
-                   ON r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.revision = w.revision
+               CROSS JOIN LATERAL (
+                   SELECT * FROM tidings.webhooks AS o
+                   WHERE o.tenant_id = wanted.tenant_id AND o.id = wanted.id AND o.deleted_at IS NULL OFFSET 0
+               ) AS w
+               CROSS JOIN LATERAL (
+                   SELECT * FROM tidings.tenants AS o WHERE o.id = w.tenant_id AND o.deleted_at IS NULL OFFSET 0
+               ) AS t
+               LEFT JOIN LATERAL (
+                   SELECT * FROM tidings.webhook_revisions AS o
+                   WHERE o.tenant_id = w.tenant_id AND o.webhook_id = w.id AND o.revision = w.revision OFFSET 0
+               ) AS r ON true
                CROSS JOIN LATERAL (
                    SELECT array_agg(kind) AS kinds, array_agg(valid_from) AS starts, array_agg(valid_until) AS ends,
                           array_agg(key_id) AS key_ids, array_agg(sealed) AS sealed
@@ -71,8 +79,7 @@ impl Store {
                        SELECT kind, valid_from, valid_until, key_id, sealed FROM tidings.webhook_secrets
                        WHERE tenant_id = w.tenant_id AND webhook_id = w.id ORDER BY valid_from DESC
                    ) AS newest_first
-               ) AS s
-               WHERE w.deleted_at IS NULL AND t.deleted_at IS NULL"#,
+               ) AS s"#,
             &tenants as _,
             &ids as _,
         )

@@ -1,0 +1,101 @@
+//! How Postgres goes about the statements that deliveries need.
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::support::{Receiver, World};
+
+/// In each statement of the hot path that reads more than one table.
+const MARKS: [&str; 5] = [
+    "WITH RECURSIVE lane",
+    "attempts = o.attempts + 1",
+    "AS \\\"kinds?\\\"",
+    "tidings.routes($1, $2)",
+    "WITH result AS",
+];
+/// Never more than a few.
+const EXEMPT: [&str; 1] = ["dialects"];
+
+const AS_ON_THE_HOT_PATH: &str = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET jit = off";
+
+/// A connection keeps the plan that it made when it first asked. One that reads a table whole is quick then, and later takes longer
+/// with every webhook.
+#[tokio::test]
+async fn all_is_looked_up_by_its_key_however_little_there_was_when_it_was_planned() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    for _ in 0..3 {
+        tenant.webhook(&receiver.url).await;
+    }
+    for n in 0..3 {
+        tenant.post("/v1/events", json!({"type": "a", "data": n})).await.expect(202);
+    }
+    world.drain().await;
+    world.pool.execute("ANALYZE").await.expect("analysed");
+
+    let mut connection = PgConnection::connect_with(&world.pool.connect_options()).await.expect("connected");
+    connection.execute(sqlx::raw_sql(AS_ON_THE_HOT_PATH)).await.expect("set");
+    for (number, mark) in MARKS.iter().enumerate() {
+        let (statement, parameters) = described(mark);
+        let prepare = format!("PREPARE statement_{number} AS {statement}");
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.expect(mark);
+        let explain =
+            format!("EXPLAIN (FORMAT JSON) EXECUTE statement_{number}({})", vec!["NULL"; parameters].join(", "));
+        let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut connection).await.expect(mark);
+        let mut scans = 0;
+        check(&plan[0]["Plan"], &mut scans);
+        assert!(scans > 0, "{mark}: {plan:#}");
+    }
+}
+
+/// The same of what a function does: of 2,000 keys, an event with a key needs one.
+#[tokio::test]
+async fn an_event_with_a_key_does_not_read_the_others() {
+    let world = World::new().await;
+    world.tenant().await;
+    let keys = "INSERT INTO tidings.idempotency_keys (tenant_id, key, event_id, digest, created_at)
+                SELECT t.id, 'key-' || n, gen_random_uuid(), '', now() FROM tidings.tenants AS t, generate_series(1, 2000) AS n";
+    world.pool.execute(keys).await.expect("stored");
+    world.pool.execute("ANALYZE").await.expect("analysed");
+    let mut transaction = world.pool.begin().await.expect("begun");
+    transaction.execute(sqlx::raw_sql(AS_ON_THE_HOT_PATH)).await.expect("set");
+    let accept = "SELECT count(*) FROM tidings.tenants AS t, tidings.accept_batch(
+                      ARRAY[t.id], ARRAY[tidings.new_event_id(now())], ARRAY['a'], '{}', ARRAY['1'::bytea], ARRAY['key-1000'],
+                      now(), NULL, '{}', NULL)
+                  WHERE existing IS NOT NULL";
+    let known: i64 = sqlx::query_scalar(accept).fetch_one(&mut *transaction).await.expect("accepted");
+    let read = "SELECT coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) FROM pg_stat_xact_user_tables
+                WHERE schemaname = 'tidings' AND relname = 'idempotency_keys'";
+    let read: i64 = sqlx::query_scalar(read).fetch_one(&mut *transaction).await.expect("a number");
+    assert_eq!(known, 1);
+    assert!((1..10).contains(&read), "{read} keys were read");
+}
+
+/// The one described query with a mark in its text, and how many parameters it has.
+fn described(mark: &str) -> (String, usize) {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx")).expect("the described queries");
+    let texts = folder.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("its text"));
+    let mut found = texts.filter(|text| text.contains(mark));
+    let text = found.next().unwrap_or_else(|| panic!("no query has {mark}"));
+    assert!(found.next().is_none(), "several queries have {mark}");
+    let query: Value = serde_json::from_str(&text).expect("JSON");
+    let parameters = query["describe"]["parameters"]["Left"].as_array().expect("parameters");
+    (query["query"].as_str().expect("a text").to_owned(), parameters.len())
+}
+
+fn check(node: &Value, scans: &mut usize) {
+    if let Some(table) = node["Relation Name"].as_str().filter(|table| !EXEMPT.contains(table))
+        && node["Operation"].is_null()
+    {
+        *scans += 1;
+        let is_by_key = ["Index Cond", "TID Cond"].iter().any(|member| node[member].is_string());
+        // The first step from lane to lane.
+        let is_first_lane = node["Index Name"] == "outbox_lanes";
+        let is_by_pattern = table != "subscriptions" || node["Index Name"] == "subscriptions_pkey";
+        assert!((is_by_key || is_first_lane) && is_by_pattern, "{table} is read whole: {node:#}");
+    }
+    for part in node["Plans"].as_array().into_iter().flatten() {
+        check(part, scans);
+    }
+}
