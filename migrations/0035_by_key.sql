@@ -3,10 +3,11 @@
 -- each statement with a key.
 
 -- No other index of subscriptions begins with the tenant now, nor can be taken for their primary key's.
+CREATE INDEX subscriptions_by_webhook ON tidings.subscriptions (webhook_id);
 DROP INDEX tidings.subscriptions_of_webhook;
-CREATE INDEX subscriptions_of_webhook ON tidings.subscriptions (webhook_id);
 
--- As before, but each pattern is looked up by itself; `OFFSET 0` keeps a part of the query from being joined in another way.
+-- As before, but each pattern is looked up by itself. `OFFSET 0` keeps a part of the query from being joined in another way; the whole
+-- is part of the query that calls it.
 CREATE OR REPLACE FUNCTION tidings.routes(tenant_ids uuid[], types text[])
 RETURNS TABLE (tenant_id uuid, type text, ordinal integer, webhook_id uuid, dialect_revision integer, is_open boolean,
                parked_until timestamptz)

@@ -1,7 +1,8 @@
 //! Accept: many producers' events in few transactions.
 //!
 //! A request hands its event to a queue and waits. What queues up while one statement is under way goes with the next, so the
-//! batch grows with the load; when many wait, a second statement runs beside the first. A lone event never waits for company.
+//! batch grows with the load. A second statement runs beside the first when many wait, and when hardly anything is to do: a lone event
+//! never waits for company, nor for another lone one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +20,8 @@ use crate::telemetry::meters::{Meters, Source};
 
 /// Statements under way at once.
 const STATEMENTS: u32 = 2;
-/// Events that are worth a second statement while one is under way; fewer wait for its end.
+/// Events that are worth a second statement while one is under way; fewer wait for its end, unless it is quiet.
 const WORTH_A_SECOND: usize = 64;
-/// Beside a statement of so few events another one of so few begins at once: where there is little to do, a moment less is worth it.
-const FEW: usize = 2;
 /// After a batch this large, the next one waits for company: under load, a statement more costs more than a moment less.
 const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
@@ -192,42 +191,44 @@ fn kibibytes(events: &[NewEvent]) -> u32 {
 /// Gathers what waits and has it stored, until the last way in is closed.
 async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
-    let mut last = 0;
+    let mut recent = [0; 2];
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        if last >= CROWD {
+        if recent[1] >= CROWD {
             tokio::time::sleep(LINGER).await;
         }
-        let Some(turn) = turn(&slots, &mut waiting, &mut batch, last).await else { return };
-        last = batch.len();
+        let Some(slot) = gather(&slots, &mut waiting, &mut batch, recent).await else { return };
+        recent = [recent[1], batch.len()];
         let desk = desk.clone();
         tasks.spawn(async move {
             desk.answer(batch).await;
-            drop(turn);
+            drop(slot);
         });
     }
 }
 
-/// Waits until a statement may begin, which gathers meanwhile: at once where none is under way; beside the last one, of so many events,
-/// where both are small, or this one is worth it.
-async fn turn(
+/// Adds to a batch what comes until its statement may begin: at once where none is under way, or where this event and the last two
+/// statements' were alone; beside another one when the batch is worth it. With one statement before it instead of two, several processes
+/// under full load made a third more statements.
+async fn gather(
     slots: &Arc<Semaphore>,
     waiting: &mut mpsc::Receiver<Waiting>,
     batch: &mut Vec<Waiting>,
-    last: usize,
+    recent: [usize; 2],
 ) -> Option<OwnedSemaphorePermit> {
+    let is_quiet = recent.iter().all(|&events| events <= 1);
     let mut is_open = true;
     loop {
-        let is_beside = last.max(batch.len()) <= FEW || batch.len() >= WORTH_A_SECOND;
+        let is_beside = (is_quiet && batch.len() == 1) || batch.len() >= WORTH_A_SECOND;
         let wanted = if is_beside { 1 } else { STATEMENTS };
         let room = BATCH - batch.len();
         tokio::select! {
             biased;
             more = waiting.recv_many(batch, room), if is_open && room > 0 => is_open = more > 0,
-            turn = Arc::clone(slots).acquire_many_owned(wanted) => return turn.ok()?.split(1),
+            slot = Arc::clone(slots).acquire_many_owned(wanted) => return slot.ok()?.split(1),
         }
     }
 }

@@ -178,7 +178,7 @@ impl Directory {
         let is_alone = wanted.len() == 1;
         let mut found = HashMap::with_capacity(wanted.len());
         for (tenant_id, webhook_id) in wanted {
-            let row = rows.remove(&webhook_id);
+            let row = rows.remove(&(tenant_id, webhook_id));
             let opened = row.map(|row| Destination::open(&self.context, tenant_id, webhook_id, row)).transpose();
             match opened {
                 Ok(destination) => found.insert((tenant_id, webhook_id), destination.map(Arc::new)),

@@ -2,7 +2,6 @@
 //! before it is there.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgStatement, PgTypeI
 use sqlx::{Connection, Describe, Execute, Executor, Postgres, SqlStr};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::ANSWER;
 use super::era::Era;
@@ -36,7 +36,7 @@ impl Pool {
             room: Arc::new(Semaphore::new(most as usize)),
             rest: Mutex::default(),
             era: era.clone(),
-            closed: AtomicBool::new(false),
+            closed: CancellationToken::new(),
         }))
     }
 
@@ -57,7 +57,8 @@ impl Pool {
         adapt: impl Fn(PgConnectOptions) -> PgConnectOptions,
     ) -> Result<Session, sqlx::Error> {
         let hosts = self.0.hosts.with(adapt);
-        let live = timeout(self.0.wait, self.0.connect(&hosts)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let live =
+            timeout(self.0.wait, self.0.connect(&hosts, || true)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(Session { live: Some(live), place: None, pool: Arc::clone(&self.0) })
     }
 
@@ -95,7 +96,7 @@ impl Pool {
 
     /// Gives out no more, and closes all as soon as they are back.
     pub(in crate::store) async fn close(&self) {
-        self.0.closed.store(true, Ordering::Relaxed);
+        self.0.closed.cancel();
         // All are back when all places are free.
         let all = self.0.room.acquire_many(self.0.most).await;
         self.0.room.close();

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::{Connection, Executor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::era::Era;
 use super::hosts::{Greeted, Hosts};
@@ -35,17 +35,19 @@ pub(super) struct Shared {
     pub(super) room: Arc<Semaphore>,
     pub(super) rest: Mutex<Rest>,
     pub(super) era: Era,
-    pub(super) closed: AtomicBool,
+    pub(super) closed: CancellationToken,
 }
 
 /// A connection, and its place in the pool.
 pub(super) type Held = (Live, OwnedSemaphorePermit);
 
-/// Connections that nobody uses; or else who waits for one, of whom each has one being made.
+/// Connections that nobody uses, or else who waits for one.
 #[derive(Default)]
 pub(super) struct Rest {
     pub(super) idle: Vec<Live>,
     waiting: VecDeque<oneshot::Sender<Result<Held, sqlx::Error>>>,
+    /// Connections that are being made, one for each who began to wait.
+    making: usize,
 }
 
 impl Rest {
@@ -59,21 +61,32 @@ impl Rest {
         }
         Some(news)
     }
+
+    /// How many wait still.
+    fn waiting(&mut self) -> usize {
+        self.waiting.retain(|one| !one.is_closed());
+        self.waiting.len()
+    }
 }
 
 impl Shared {
     /// A connection in good order for who has a place: an idle one, or else the first that comes back or is made.
     pub(super) async fn take(
         self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
+        mut place: OwnedSemaphorePermit,
         until: Instant,
     ) -> Result<Held, sqlx::Error> {
-        match self.idle_one().await {
-            Ok(live) => Ok((live, place)),
-            Err(next) => {
-                tokio::spawn(Arc::clone(self).make(place, until));
-                next.await.map_err(|_| sqlx::Error::PoolClosed)?
+        loop {
+            let next = match self.idle_one().await {
+                Ok(live) => return Ok((live, place)),
+                Err(next) => next,
+            };
+            tokio::spawn(Arc::clone(self).make(place, until));
+            let (live, its_place) = next.await.map_err(|_| sqlx::Error::PoolClosed)??;
+            if live.generation == self.era.now() {
+                return Ok((live, its_place));
             }
+            place = its_place;
         }
     }
 
@@ -85,6 +98,7 @@ impl Shared {
                 let Some(live) = rest.idle.pop() else {
                     let (sender, next) = oneshot::channel();
                     rest.waiting.push_back(sender);
+                    rest.making += 1;
                     return Err(next);
                 };
                 live
@@ -102,19 +116,28 @@ impl Shared {
         }
     }
 
-    /// Makes a connection for who has waited longest by then.
+    /// Makes a connection for who has waited longest by then. Where it fails, that is told only to who has none being made any more.
     async fn make(self: Arc<Self>, place: OwnedSemaphorePermit, until: Instant) {
-        match timeout_at(until, self.connect(&self.hosts)).await {
-            Ok(Ok(live)) => self.hand_on(live, place),
-            // Where all were given another, nobody wants to know.
-            Ok(Err(error)) => drop(self.rest().tell(Err(error))),
-            // Who waited for this waits no longer.
-            Err(_) => {}
+        let made = tokio::select! {
+            made = timeout_at(until, self.connect(&self.hosts, || self.rest().waiting() > 0)) => {
+                made.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            }
+            () = self.closed.cancelled() => Err(sqlx::Error::PoolClosed),
+        };
+        self.rest().making -= 1;
+        match made {
+            Ok(live) => self.hand_on(live, place),
+            Err(error) => {
+                let mut rest = self.rest();
+                if rest.waiting() > rest.making {
+                    drop(rest.tell(Err(error)));
+                }
+            }
         }
     }
 
-    /// A new connection to the primary; one that is not there yet is waited for.
-    pub(super) async fn connect(&self, hosts: &Hosts) -> Result<Live, sqlx::Error> {
+    /// A new connection to the primary; while somebody wants it, one that is not there yet is waited for.
+    pub(super) async fn connect(&self, hosts: &Hosts, is_wanted: impl Fn() -> bool) -> Result<Live, sqlx::Error> {
         loop {
             let era = self.era.now();
             match hosts.greet(self.era.host()).await {
@@ -124,7 +147,7 @@ impl Shared {
                     let (condition, idle_since) = (Condition::default(), Instant::now());
                     return Ok(Live { connection, server, backend, condition, generation, idle_since });
                 }
-                Err(error) if comes_back(&error) && !self.closed.load(Ordering::Relaxed) => sleep(AGAIN).await,
+                Err(error) if comes_back(&error) && !self.closed.is_cancelled() && is_wanted() => sleep(AGAIN).await,
                 Err(error) => return Err(error),
             }
         }
@@ -170,7 +193,7 @@ impl Shared {
         live.idle_since = Instant::now();
         let mut rest = self.rest();
         if let Some(Ok((live, _place))) = rest.tell(Ok((live, place)))
-            && !self.closed.load(Ordering::Relaxed)
+            && !self.closed.is_cancelled()
         {
             rest.idle.push(live);
         }

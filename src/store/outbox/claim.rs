@@ -35,8 +35,8 @@ pub struct LaneQuota {
 
 impl Store {
     /// The webhooks that have a delivery due and may be sent to, found by skipping from lane to lane: the cost grows with
-    /// the lanes, not with what lies in them. `OFFSET 0` has a webhook looked up by its key, and in the claim an event, too: a plain
-    /// join is planned by how many there are when the connection first asks, and of a few it reads all, later of many, too.
+    /// the lanes, not with what lies in them. `OFFSET 0` has a webhook looked up by its key, and in the claim an event, too. A plain
+    /// join is planned when the connection first asks, and where there are few by then, it reads all, also when there are many.
     pub async fn due_lanes(&self, now: DateTime<Utc>) -> Result<Vec<DueLane>, StoreError> {
         let lanes = sqlx::query_as!(
             DueLane,
@@ -82,9 +82,9 @@ impl Store {
                    WHERE o.ctid = ANY (ARRAY(
                        SELECT due.ctid FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS lane (tenant_id, webhook_id, quota)
                        CROSS JOIN LATERAL (
-                           SELECT FROM tidings.webhooks AS o
-                           WHERE o.tenant_id = lane.tenant_id AND o.id = lane.webhook_id AND o.state = 'active'
-                             AND o.deleted_at IS NULL AND (o.parked_until IS NULL OR o.parked_until <= $5)
+                           SELECT FROM tidings.webhooks AS w
+                           WHERE w.tenant_id = lane.tenant_id AND w.id = lane.webhook_id AND w.state = 'active'
+                             AND w.deleted_at IS NULL AND (w.parked_until IS NULL OR w.parked_until <= $5)
                            OFFSET 0
                        ) AS takes
                        CROSS JOIN LATERAL (
@@ -101,8 +101,8 @@ impl Store {
                       c.dialect_revision, c.attempts, c.attempts_before,
                       e.id AS "event_id: EventId", e.type AS event_type, e.occurred_at, e.data, e.trace
                FROM claimed AS c CROSS JOIN LATERAL (
-                   SELECT * FROM tidings.events AS of
-                   WHERE of.tenant_id = c.tenant_id AND of.id = tidings.event_of(c.id) OFFSET 0
+                   SELECT * FROM tidings.events AS one
+                   WHERE one.tenant_id = c.tenant_id AND one.id = tidings.event_of(c.id) OFFSET 0
                ) AS e"#,
             &tenants as _,
             &webhooks as _,

@@ -52,10 +52,10 @@ impl Store {
     pub async fn destinations(
         &self,
         webhooks: &[(TenantId, WebhookId)],
-    ) -> Result<HashMap<WebhookId, DestinationRow>, StoreError> {
+    ) -> Result<HashMap<(TenantId, WebhookId), DestinationRow>, StoreError> {
         let (tenants, ids): (Vec<_>, Vec<_>) = webhooks.iter().copied().unzip();
         let rows = sqlx::query!(
-            r#"SELECT w.id AS "id: WebhookId", w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until,
+            r#"SELECT w.tenant_id AS "tenant_id: TenantId", w.id AS "id: WebhookId", w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until,
                       w.retry::text AS retry, w.timeout_seconds, w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!",
                       r.headers_sealed AS "headers_sealed?", r.headers_key_id AS "headers_key_id?",
                       s.kinds AS "kinds?", s.starts AS "starts?", s.ends AS "ends?: Vec<Option<DateTime<Utc>>>",
@@ -111,7 +111,7 @@ impl Store {
                     .map(|(ciphertext, key_id)| Sealed { key_id, ciphertext }),
                 secrets: secrets.collect(),
             };
-            (row.id, destination)
+            ((row.tenant_id, row.id), destination)
         });
         Ok(found.collect())
     }
