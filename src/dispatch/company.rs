@@ -68,20 +68,21 @@ mod tests {
     use super::*;
 
     /// Gives each key's double; each reading waits for a permit and is noted, and those that begin with 13 fail.
-    #[derive(Default)]
-    struct Library {
+    struct Reader {
         company: Company<u32, u32>,
         readings: Mutex<Vec<Vec<u32>>>,
-        permits: Option<Semaphore>,
+        permits: Semaphore,
     }
 
-    impl Library {
+    impl Reader {
+        fn new() -> Arc<Self> {
+            Arc::new(Self { company: Company::default(), readings: Mutex::default(), permits: Semaphore::new(0) })
+        }
+
         async fn read(&self, mut keys: Vec<u32>) -> Result<HashMap<u32, u32>, &'static str> {
             keys.sort_unstable();
             self.readings.lock().expect("readings").push(keys.clone());
-            if let Some(permits) = &self.permits {
-                permits.acquire().await.expect("open").forget();
-            }
+            self.permits.acquire().await.expect("open").forget();
             if keys[0] == 13 {
                 return Err("unlucky");
             }
@@ -90,14 +91,14 @@ mod tests {
 
         /// Asks for a key in a task of its own, which has begun to wait when this returns.
         async fn ask(self: &Arc<Self>, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, &'static str>> {
-            let library = Arc::clone(self);
-            let asked = tokio::spawn(async move { library.company.ask(key, |keys| library.read(keys)).await });
+            let reader = Arc::clone(self);
+            let asked = tokio::spawn(async move { reader.company.ask(key, |keys| reader.read(keys)).await });
             yield_now().await;
             asked
         }
 
         fn permit(&self, readings: usize) {
-            self.permits.as_ref().expect("a gate").add_permits(readings);
+            self.permits.add_permits(readings);
         }
 
         async fn begun(&self, readings: usize) {
@@ -111,59 +112,55 @@ mod tests {
         }
     }
 
-    fn gated() -> Arc<Library> {
-        Arc::new(Library { permits: Some(Semaphore::new(0)), ..Library::default() })
-    }
-
     #[tokio::test]
     async fn those_who_wait_share_one_reading() {
-        let library = gated();
-        let first = library.ask(1).await;
+        let reader = Reader::new();
+        let first = reader.ask(1).await;
         let mut others = Vec::new();
         for key in [2, 3, 2, 404, 1] {
-            others.push(library.ask(key).await);
+            others.push(reader.ask(key).await);
         }
-        assert_eq!(library.readings(), [[1]]);
-        library.permit(2);
+        assert_eq!(reader.readings(), [[1]]);
+        reader.permit(2);
         assert_eq!(first.await.expect("ended"), Ok(Some(2)));
-        library.begun(2).await;
-        assert_eq!(library.readings()[1], [1, 2, 3, 404]);
+        reader.begun(2).await;
+        assert_eq!(reader.readings()[1], [1, 2, 3, 404]);
         // What it did not find is asked for once more.
-        library.permit(1);
+        reader.permit(1);
         let mut found = Vec::new();
         for other in others {
             found.push(other.await.expect("ended").expect("read"));
         }
         assert_eq!(found, [Some(4), Some(6), Some(4), None, Some(2)]);
-        assert_eq!(library.readings()[2..], [[404]]);
+        assert_eq!(reader.readings()[2..], [[404]]);
     }
 
     #[tokio::test]
     async fn where_another_s_reading_fails_each_reads_alone() {
-        let library = gated();
-        let first = library.ask(1).await;
-        let unlucky = library.ask(13).await;
-        let other = library.ask(14).await;
-        library.permit(4);
+        let reader = Reader::new();
+        let first = reader.ask(1).await;
+        let unlucky = reader.ask(13).await;
+        let other = reader.ask(14).await;
+        reader.permit(4);
         assert_eq!(first.await.expect("ended"), Ok(Some(2)));
         assert_eq!(unlucky.await.expect("ended"), Err("unlucky"));
         assert_eq!(other.await.expect("ended"), Ok(Some(28)));
-        assert_eq!(library.readings(), [vec![1], vec![13, 14], vec![14]]);
+        assert_eq!(reader.readings(), [vec![1], vec![13, 14], vec![14]]);
     }
 
     #[tokio::test]
     async fn who_reads_for_others_may_give_up() {
-        let library = gated();
-        let first = library.ask(1).await;
-        let leader = library.ask(2).await;
-        let other = library.ask(3).await;
-        library.permit(1);
+        let reader = Reader::new();
+        let first = reader.ask(1).await;
+        let leader = reader.ask(2).await;
+        let other = reader.ask(3).await;
+        reader.permit(1);
         first.await.expect("ended").expect("read");
-        library.begun(2).await;
-        assert_eq!(library.readings()[1], [2, 3]);
+        reader.begun(2).await;
+        assert_eq!(reader.readings()[1], [2, 3]);
         leader.abort();
-        library.permit(1);
+        reader.permit(1);
         assert_eq!(other.await.expect("ended"), Ok(Some(6)));
-        assert_eq!(library.readings()[2..], [[3]]);
+        assert_eq!(reader.readings()[2..], [[3]]);
     }
 }

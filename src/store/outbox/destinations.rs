@@ -55,11 +55,11 @@ impl Store {
     ) -> Result<HashMap<(TenantId, WebhookId), DestinationRow>, StoreError> {
         let (tenants, ids): (Vec<_>, Vec<_>) = webhooks.iter().copied().unzip();
         let rows = sqlx::query!(
-            r#"SELECT w.tenant_id AS "tenant_id: TenantId", w.id AS "id: WebhookId", w.revision, w.url, w.state = 'active' AS "is_active!", w.parked_until,
-                      w.retry::text AS retry, w.timeout_seconds, w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!",
-                      r.headers_sealed AS "headers_sealed?", r.headers_key_id AS "headers_key_id?",
-                      s.kinds AS "kinds?", s.starts AS "starts?", s.ends AS "ends?: Vec<Option<DateTime<Utc>>>",
-                      s.key_ids AS "key_ids?", s.sealed AS "sealed?"
+            r#"SELECT w.tenant_id AS "tenant_id: TenantId", w.id AS "id: WebhookId", w.revision, w.url,
+                      w.state = 'active' AS "is_active!", w.parked_until, w.retry::text AS retry, w.timeout_seconds,
+                      w.max_in_flight, t.environment = 'sandbox' AS "is_sandbox!", r.headers_sealed AS "headers_sealed?",
+                      r.headers_key_id AS "headers_key_id?", s.kinds AS "kinds?", s.starts AS "starts?",
+                      s.ends AS "ends?: Vec<Option<DateTime<Utc>>>", s.key_ids AS "key_ids?", s.sealed AS "sealed?"
                FROM (SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS id) AS wanted
                CROSS JOIN LATERAL (
                    SELECT * FROM tidings.webhooks AS o
