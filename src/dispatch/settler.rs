@@ -23,7 +23,7 @@ use crate::telemetry::meters::Meters;
 const WORKERS: usize = 2;
 /// How long the first result of a batch waits for others: nobody waits for it, and a statement costs as much as many rows.
 /// What a process does not record before it dies is sent again.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(25);
 /// Results in one statement.
 const BATCH: usize = 500;
 /// Results that wait; beyond that, workers wait to hand theirs in.
