@@ -1,5 +1,6 @@
 //! A destination: a webhook with its secrets opened and its URL vetted, ready to be sent to.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,8 +99,8 @@ impl Destination {
     }
 
     /// The webhook's own retry rules, else its dialect's. Statuses that are terminal in the dialect stay so.
-    pub(super) fn retry(&self, profile: &Profile) -> RetryPolicy {
-        let Some(own) = &self.retry else { return profile.retry().clone() };
+    pub(super) fn retry<'a>(&self, profile: &'a Profile) -> Cow<'a, RetryPolicy> {
+        let Some(own) = &self.retry else { return Cow::Borrowed(profile.retry()) };
         let waits = RetryPolicy::backoff(
             own.max_attempts,
             Duration::from_secs_f64(own.initial_seconds),
@@ -107,11 +108,11 @@ impl Destination {
             Duration::from_secs_f64(own.max_seconds),
         );
         let terminal = own.terminal_statuses.iter().map(|&status| StatusRange(status, status));
-        RetryPolicy {
+        Cow::Owned(RetryPolicy {
             waits,
             jitter: own.jitter,
             terminal: profile.retry().terminal.iter().copied().chain(terminal).collect(),
-        }
+        })
     }
 
     /// What signs at `now` in a dialect.

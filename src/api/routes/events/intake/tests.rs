@@ -24,7 +24,7 @@ fn told(problem: &Problem) -> (u64, String, String, String) {
 }
 
 #[test]
-fn data_is_a_slice_of_the_body_byte_for_byte() {
+fn data_is_a_copy_of_its_part_of_the_body_byte_for_byte() {
     for data in [
         "1.0",
         "null",
@@ -36,7 +36,7 @@ fn data_is_a_slice_of_the_body_byte_for_byte() {
         let body = Bytes::from(format!(r#"{{"type":"a.b","data": {data} }}"#));
         let new = INTAKE.one(Submission { key_of_header: None, trace: None, body: body.clone() }).expect(data);
         assert_eq!(new.event.data, data.as_bytes());
-        assert!(body.as_ptr_range().contains(&new.event.data.as_ptr()));
+        assert!(body.is_unique(), "what the connection reads into is free for the next request");
         assert_eq!((new.event.event_type.as_str(), new.idempotency_key), ("a.b", None));
     }
 }
