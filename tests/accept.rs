@@ -177,6 +177,62 @@ async fn a_batch_is_stored_as_a_whole_or_not_at_all() {
     assert_eq!((world.count("events").await, receiver.count()), (2, 2));
 }
 
+/// Posts so many batches without keys while the table cannot be written to, so that all of them wait at the same time.
+async fn batches_at_once(world: &World, tenant: &Tenant<'_>, batches: Vec<Value>, status: &[u16]) -> Vec<Value> {
+    let mut blocking = world.pool.begin().await.expect("begun");
+    let lock = "LOCK TABLE tidings.events IN SHARE MODE";
+    sqlx::query(lock).execute(&mut *blocking).await.expect("locked");
+    let posted = batches.into_iter().zip(status).map(|(batch, status)| async move {
+        tenant.post("/v1/events/batch", json!({"events": batch})).await.expect(*status)
+    });
+    let unblock = async {
+        // The statements give up after half a second.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        blocking.rollback().await.expect("unlocked");
+    };
+    tokio::join!(join_all(posted), unblock).0
+}
+
+#[tokio::test]
+async fn batches_that_wait_at_the_same_time_share_a_statement() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "standard").await;
+    let batch = |size: u32| (0..size).map(|n| json!({"type": "a", "data": {"size": size, "n": n}})).collect();
+    let batches: Vec<Value> = (1..=20).map(batch).collect();
+    let receipts = batches_at_once(&world, &tenant, batches, &[202; 20]).await;
+    for (receipt, size) in receipts.iter().zip(1..) {
+        let events = receipt["events"].as_array().expect("receipts");
+        assert_eq!(events.len(), size, "{receipt}");
+        for (n, event) in events.iter().enumerate() {
+            let id = event["id"].as_str().expect("an id");
+            let event = tenant.get(&format!("/v1/events/{id}")).await.expect(200);
+            assert_eq!(event["data"], json!({"size": size, "n": n}), "each gets its own receipts, in its order");
+        }
+    }
+    let transactions = "SELECT count(DISTINCT xmin::text) FROM tidings.events";
+    let transactions = world.value::<i64>(transactions).await;
+    assert!((1..12).contains(&transactions), "two that were blocked, and the others together: {transactions}");
+    world.drain().await;
+    assert_eq!(receiver.count(), (1..=20).sum::<usize>());
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_stored_does_not_fail_those_that_wait_beside_it() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+                  CREATE TRIGGER refuse BEFORE INSERT ON tidings.events FOR EACH ROW WHEN (NEW.type = 'poison') EXECUTE FUNCTION refuse()";
+    world.pool.execute(sqlx::raw_sql(refuse)).await.expect("made");
+    let good = || json!([{"type": "a", "data": 1}, {"type": "a", "data": 2}]);
+    let poison = json!([{"type": "a", "data": 1}, {"type": "poison", "data": 2}]);
+    let batches = vec![good(), good(), good(), poison, good(), good()];
+    let answers = batches_at_once(&world, &tenant, batches, &[202, 202, 202, 500, 202, 202]).await;
+    assert_eq!(answers[3]["code"], "internal", "{}", answers[3]);
+    assert_eq!(world.count("events").await, 10, "nothing of the poisoned one");
+}
+
 #[tokio::test]
 async fn a_body_tells_when_it_happened_or_else_when_it_was_accepted() {
     let world = World::new().await;

@@ -243,6 +243,10 @@ impl HandOffTarget for Arc<Dispatcher> {
         lanes.has_room().then(|| HandOff { holder, crowded: lanes.crowded() })
     }
 
+    fn waiting(&self) -> usize {
+        self.lanes().queued()
+    }
+
     fn take(&self, claimed: Vec<Claimed>) {
         self.context.telemetry.meters.dispatch.handed_off(claimed.len());
         self.enqueue(claimed);
