@@ -2,6 +2,7 @@
 //!
 //! | file | answers |
 //! |---|---|
+//! | [`front`] | where requests come in |
 //! | [`router`](mod@router) | which paths there are |
 //! | [`auth`] | who asks, for which tenant, and whether they may |
 //! | [`intake`], `body`, `depth` | what a JSON body must be |
@@ -24,6 +25,7 @@ mod body;
 mod config;
 mod depth;
 mod entrance;
+mod front;
 pub mod intake;
 pub mod kinds;
 pub mod openapi;
@@ -44,7 +46,8 @@ use crate::actions::catalogue::Catalogues;
 use crate::actions::replays::Rates;
 
 pub use config::Config;
-pub use router::{metrics_router, router};
+pub use front::Front;
+pub use router::metrics_router;
 #[doc(hidden)]
 pub use routes::events::benched;
 

@@ -21,9 +21,10 @@ use crate::actions::Context;
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Every path of the API, with what happens on the way to it.
-pub fn router(api: Api) -> Router {
+pub(super) fn router(api: Api) -> Router {
     let (paths, _) = routes(api.max_event_bytes()).split_for_parts();
-    // As one layer, since the router boxes each that it is given, for every request.
+    // As one layer, since the router boxes each that it is given, for every request. An event that is reported alone does not come by
+    // here: `front` has the same for it.
     let passage = ServiceBuilder::new()
         .layer(from_fn_with_state(api.clone(), entrance))
         .layer(CatchPanicLayer::custom(panicked))

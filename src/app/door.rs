@@ -4,16 +4,17 @@
 //! this loop is our own: hyper's HTTP/1 with a limit on everything that a client decides. HTTP/2 without TLS, which
 //! only a client that knows beforehand could speak, is left to a proxy in front.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::ListenError;
 use super::again::again;
 use super::patient::Patient;
+use crate::api::Front;
 
 /// What a client may take up.
 #[derive(Debug, Clone, Copy)]
@@ -48,22 +50,26 @@ const BREATH: Duration = Duration::from_millis(100);
 pub(super) struct Door {
     listener: TcpListener,
     pub(super) address: SocketAddr,
-    pub(super) router: Router,
+    pub(super) front: Front,
     limits: Limits,
 }
 
 impl Door {
     /// Listens. Nothing is answered before [`Door::serve`].
-    pub(super) async fn open(wanted: SocketAddr, setting: &'static str, router: Router) -> Result<Self, ListenError> {
+    pub(super) async fn open(
+        wanted: SocketAddr,
+        setting: &'static str,
+        front: impl Into<Front>,
+    ) -> Result<Self, ListenError> {
         let unable = |source| ListenError { address: wanted, setting, source };
         let listener = TcpListener::bind(wanted).await.map_err(unable)?;
         let address = listener.local_addr().map_err(unable)?;
-        Ok(Self { listener, address, router, limits: LIMITS })
+        Ok(Self { listener, address, front: front.into(), limits: LIMITS })
     }
 
     /// Answers until told to stop, then lets requests under way end within the grace time.
     pub(super) async fn serve(self, shutdown: &CancellationToken, grace: Duration) {
-        let Self { listener, router, limits, .. } = self;
+        let Self { listener, front, limits, .. } = self;
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.headers_within)
@@ -78,7 +84,12 @@ impl Door {
             };
             let Some((stream, place)) = entered else { continue };
             let stream = Patient::new(stream, limits.takes_within);
-            let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            let front = front.clone();
+            let answer = service_fn(move |request: hyper::Request<_>| {
+                let front = front.clone();
+                async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
+            });
+            let connection = http.serve_connection(TokioIo::new(stream), answer);
             let connection = connections.watch(connection);
             tokio::spawn(async move {
                 // A connection that breaks is its client's affair.
@@ -86,7 +97,7 @@ impl Door {
                 drop(place);
             });
         }
-        drop((listener, router));
+        drop((listener, front));
         if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way when the grace time ended");
         }
@@ -119,6 +130,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

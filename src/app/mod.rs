@@ -20,13 +20,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actions::Context;
 use crate::actions::accept::{Acceptor, HandOffTarget};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Front};
 use crate::config::Config;
 use crate::dialect::Dialects;
 use crate::dispatch::{self, Dispatcher, Keeper};
@@ -109,7 +108,7 @@ impl App {
             let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
             let acceptor = Acceptor::start(&context, target, &tasks);
             let api = Api::new(context.clone(), acceptor, &config.server);
-            door = Some(Door::open(config.server.listen, "`server.listen`", api::router(api)).await?);
+            door = Some(Door::open(config.server.listen, "`server.listen`", Front::new(api)).await?);
         }
         let mut metrics = None;
         if let Some(address) = config.telemetry.metrics_listen {
@@ -140,8 +139,8 @@ impl App {
 
     /// The API itself, for calls from within the process.
     #[must_use]
-    pub fn router(&self) -> Option<Router> {
-        self.door.as_ref().map(|door| door.router.clone())
+    pub fn front(&self) -> Option<Front> {
+        self.door.as_ref().map(|door| door.front.clone())
     }
 
     /// Runs until told to stop, then drains.
@@ -167,7 +166,7 @@ impl App {
             }
         };
         tokio::join!(serve(door), serve(metrics), dispatch, keep);
-        // They end with the last clone of the router; nobody should hold one any more.
+        // They end with the last clone of the front; nobody should hold one any more.
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the API were still under way when the grace time ended");

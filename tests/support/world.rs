@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tidings::actions::Context;
 use tidings::actions::accept::{Acceptor, HandOffTarget};
-use tidings::api::{self, Api};
+use tidings::api::{self, Api, Front};
 use tidings::dialect::Dialects;
 use tidings::dispatch::{self, Dispatcher};
 use tidings::domain::clock::Clock;
@@ -170,7 +170,8 @@ impl World {
         let target = Arc::new(Arc::clone(&dispatcher)) as Arc<dyn HandOffTarget>;
         let acceptor = Acceptor::start(&context, Some(target), &TaskTracker::new());
         let server = api::Config { platform_key: Some(SecretString::from(PLATFORM_KEY)), ..api::Config::default() };
-        let router = api::router(Api::new(context.clone(), acceptor, &server));
+        let front = Front::new(Api::new(context.clone(), acceptor, &server));
+        let router = Router::new().fallback(move |request| async move { front.answer(request).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = router.clone();

@@ -102,13 +102,13 @@ async fn on_database(
     kept.lend_keys(config);
     database.prepare(true).await?;
     let app = App::build(config, &Role::ALL, database).await?;
-    let (Some(address), Some(router)) = (app.address(), app.router()) else {
+    let (Some(address), Some(front)) = (app.address(), app.front()) else {
         return Err(Failure::told("the API has no address"));
     };
     let clock = app.clock().clone();
     let stop = shutdown.child_token();
     let running = tokio::spawn(app.run(stop.clone()));
-    let visitor = Visitor::new(router, config.server.platform_key.clone());
+    let visitor = Visitor::new(front, config.server.platform_key.clone());
     let shown =
         show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
     stop.cancel();
@@ -136,7 +136,7 @@ async fn show(
         () = stop.cancelled() => return Ok(()),
     };
     say!("{}", screen.text(&home, &sample, is_first, paint));
-    // The router is the API's; it must not be held when that ends.
+    // The front is the API's; it must not be held when that ends.
     drop(visitor);
     for (_, receipt) in sample.others {
         say!("{}", arrival(&receipt, paint));

@@ -1,12 +1,11 @@
-//! Calls the REST API as anybody would, through its whole router, without a socket: only `net` may connect to anything.
+//! Calls the REST API as anybody would, by its front door, without a socket: only `net` may connect to anything.
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use tower::ServiceExt;
 
+use crate::api::Front;
 use crate::cli::Failure;
 use crate::domain::secret::Secret;
 
@@ -14,9 +13,8 @@ use crate::domain::secret::Secret;
 const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Somebody with a key, at the door of the API.
-#[derive(Debug)]
 pub(super) struct Visitor {
-    router: Router,
+    front: Front,
     platform_key: Option<Secret>,
 }
 
@@ -25,8 +23,8 @@ pub(super) type Answer = (StatusCode, Value);
 
 impl Visitor {
     /// Somebody who holds the platform key.
-    pub(super) fn new(router: Router, platform_key: Option<Secret>) -> Self {
-        Self { router, platform_key }
+    pub(super) fn new(front: impl Into<Front>, platform_key: Option<Secret>) -> Self {
+        Self { front: front.into(), platform_key }
     }
 
     /// Asks with the platform key.
@@ -55,10 +53,7 @@ impl Visitor {
             .header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |json| Body::from(json.to_string())))?;
-        let response = match self.router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
+        let response = self.front.answer(request).await;
         let status = response.status();
         let bytes = to_bytes(response.into_body(), MAX_ANSWER).await?;
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))

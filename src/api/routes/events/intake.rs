@@ -80,7 +80,7 @@ impl FromRequest<Api> for Submission {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let key_of_header = key_of_header(request.headers())?;
-        let Traced(trace) = request.extensions().get().copied().unwrap_or_default();
+        let trace = request.extensions().get().map(|Traced(trace)| *trace);
         let JsonBytes(body) = JsonBytes::from_request(request, api).await?;
         Ok(Self { key_of_header, trace, body })
     }

@@ -64,6 +64,9 @@ pub(in crate::api) struct KeyHeader {
     idempotency_key: Option<String>,
 }
 
+/// Where events are reported one by one.
+pub(in crate::api) const PATH: &str = "/v1/events";
+
 /// Report an event
 ///
 /// Answered once it is committed: a 202 is never lost. `data` is any JSON value and is delivered byte for byte as it was sent.
