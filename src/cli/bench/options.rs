@@ -71,6 +71,9 @@ pub(in crate::cli) struct Options {
     /// Bytes of an event's data
     #[arg(long, value_name = "BYTES", default_value_t = 1_000, value_parser = payload())]
     pub(super) payload_bytes: usize,
+    /// Give each event an idempotency key of its own
+    #[arg(long)]
+    pub(super) idempotent: bool,
     /// Pending deliveries, where a scenario has them [default: 1000000, or 50000 with --quick]
     #[arg(long, value_name = "NUMBER")]
     pending: Option<u32>,

@@ -56,6 +56,8 @@ pub(in crate::cli) struct Flow {
     pub(in crate::cli) behaviour: Behaviour,
     /// Events a request.
     pub(in crate::cli) batch: usize,
+    /// Each event has an idempotency key of its own.
+    pub(in crate::cli) is_keyed: bool,
     /// Bytes of an event's data.
     pub(in crate::cli) payload_bytes: usize,
     /// Connections of producers, each with one request under way.

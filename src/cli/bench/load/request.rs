@@ -33,6 +33,8 @@ pub(in crate::cli) struct Request {
 #[derive(Debug, Clone, Copy)]
 struct Places {
     type_digits: usize,
+    /// Its token, which is its key as well, where it has one.
+    key: Option<usize>,
     token: usize,
 }
 
@@ -48,10 +50,13 @@ impl Request {
             body.push_str(if index > 0 { r#",{"type":""# } else { r#"{"type":""# });
             let type_digits = body.len() + TYPE_PREFIX.len();
             body.push_str(&event_type(0));
+            let key = flow.is_keyed.then(|| {
+                body.push_str(r#"","idempotency_key":""#);
+                hole(&mut body)
+            });
             body.push_str(r#"","data":"#);
             body.push_str(BEFORE_TOKEN);
-            events.push(Places { type_digits, token: body.len() });
-            body.push_str(&"-".repeat(Token::LEN));
+            events.push(Places { type_digits, key, token: hole(&mut body) });
             body.extend([AFTER_TOKEN, &padding, END, "}"]);
         }
         body.push_str(if is_batch { "]}" } else { "" });
@@ -64,6 +69,7 @@ impl Request {
         .into_bytes();
         for place in &mut events {
             place.type_digits += bytes.len();
+            place.key = place.key.map(|key| key + bytes.len());
             place.token += bytes.len();
         }
         bytes.extend_from_slice(body.as_bytes());
@@ -74,7 +80,9 @@ impl Request {
     pub(in crate::cli) fn fill(&mut self, first: Token, webhook: impl Fn(u32) -> usize) -> &[u8] {
         for (offset, place) in (0..).zip(&self.events) {
             let token = Token { number: first.number + offset, ..first };
-            token.write(&mut self.bytes[place.token..]);
+            for at in [Some(place.token), place.key].into_iter().flatten() {
+                token.write(&mut self.bytes[at..]);
+            }
             let mut kind = webhook(token.number);
             for digit in self.bytes[place.type_digits..][..TYPE_DIGITS].iter_mut().rev() {
                 *digit = b"0123456789"[kind % 10];
@@ -83,6 +91,13 @@ impl Request {
         }
         &self.bytes
     }
+}
+
+/// Leaves room for a token, and says where.
+fn hole(body: &mut String) -> usize {
+    let at = body.len();
+    body.push_str(&"-".repeat(Token::LEN));
+    at
 }
 
 /// So many bytes of made-up words: as compressible as real text, and the same for the same seed.
@@ -121,6 +136,7 @@ mod tests {
             is_routed: true,
             behaviour: Behaviour::Taking,
             batch,
+            is_keyed: false,
             payload_bytes,
             connections: 1,
             rate: None,
@@ -154,6 +170,18 @@ mod tests {
         let numbers = events.iter().map(|event| Token::find(event.to_string().as_bytes()).expect("a token").number);
         assert_eq!(numbers.collect::<Vec<_>>(), [10, 11, 12]);
         assert_eq!(events[0]["data"].to_string().len(), MIN_PAYLOAD);
+    }
+
+    #[test]
+    fn an_event_has_a_key_of_its_own_where_that_is_asked_for() {
+        let first = Token { run: 1, flow: 2, number: 10, sent_ns: 5 };
+        let mut request = Request::prepare("localhost", &"tk_1".into(), &Flow { is_keyed: true, ..flow(2, 500) }, 7);
+        let body = json(request.fill(first, |_| 1));
+        for (event, number) in body["events"].as_array().expect("events").iter().zip(10..) {
+            let key = event["idempotency_key"].as_str().expect("a key");
+            assert_eq!(Token::find(key.as_bytes()).expect("a token").number, number);
+            assert_eq!((&event["data"]["token"], event["data"].to_string().len()), (&key.into(), 500));
+        }
     }
 
     #[test]

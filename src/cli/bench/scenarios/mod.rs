@@ -167,7 +167,7 @@ impl Stage<'_> {
 
     /// A flow of single events to one webhook, as fast as they are accepted, or as the options say.
     fn flow(&self, name: &str) -> Flow {
-        let Options { payload_bytes, connections, rate, .. } = *self.options;
+        let Options { idempotent, payload_bytes, connections, rate, .. } = *self.options;
         Flow {
             name: name.to_owned(),
             tenants: 1,
@@ -175,6 +175,7 @@ impl Stage<'_> {
             is_routed: false,
             behaviour: Behaviour::Taking,
             batch: 1,
+            is_keyed: idempotent,
             payload_bytes,
             connections: connections.unwrap_or(64).into(),
             rate,
