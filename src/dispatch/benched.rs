@@ -18,7 +18,7 @@ impl Lanes {
     /// Queues a delivery to a webhook that may have `limit` under way; `false` if there is no room for it.
     pub fn push(&mut self, claimed: Claimed, limit: usize) -> bool {
         let id = claimed.webhook_id;
-        let is_queued = self.0.push(claimed).is_none();
+        let is_queued = !self.0.push(claimed).is_refused();
         self.0.learn(id, limit);
         is_queued
     }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::Config;
 use super::chores::Chores;
 use super::directory::Directory;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Pushed};
 use super::lease::Lease;
 use super::settler::Settler;
 use super::vitals::Vitals;
@@ -193,9 +193,15 @@ impl Dispatcher {
     pub(super) fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
         let (hired, rest) = {
             let mut lanes = self.lanes();
-            let count = claimed.len();
-            let rest: Vec<_> = claimed.into_iter().filter_map(|one| lanes.push(one)).collect();
-            (lanes.hire(count - rest.len()), rest)
+            let (mut startable, mut rest) = (0, Vec::new());
+            for one in claimed {
+                match lanes.push(one) {
+                    Pushed::Startable => startable += 1,
+                    Pushed::Waiting => {}
+                    Pushed::Refused(one) => rest.push(one),
+                }
+            }
+            (lanes.hire(startable), rest)
         };
         self.employ(hired);
         self.returned().extend(rest);

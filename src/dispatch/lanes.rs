@@ -47,6 +47,24 @@ pub(super) struct Lanes {
     workers: usize,
 }
 
+/// What became of a delivery that was to wait in its lane.
+#[must_use]
+#[derive(Debug)]
+pub(super) enum Pushed {
+    /// It may start now.
+    Startable,
+    /// Others go before it.
+    Waiting,
+    /// There is no room for it.
+    Refused(Claimed),
+}
+
+impl Pushed {
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
 impl Lanes {
     /// No lanes yet; at most `capacity` requests under way.
     pub(super) fn new(capacity: usize) -> Self {
@@ -62,9 +80,8 @@ impl Lanes {
         }
     }
 
-    /// Queues a claimed delivery in its lane; one that there is no room for comes back.
-    #[must_use]
-    pub(super) fn push(&mut self, claimed: Claimed) -> Option<Claimed> {
+    /// Queues a claimed delivery in its lane.
+    pub(super) fn push(&mut self, claimed: Claimed) -> Pushed {
         let id = claimed.webhook_id;
         let (share, has_room) = (self.share(), self.has_room());
         let lane = self.by_webhook.entry(id).or_insert_with(Lane::new);
@@ -74,15 +91,18 @@ impl Lanes {
         }
         // Many come at once, and how many will only turns out when they are stored.
         if lane.weight >= share * 2 || !has_room {
-            return Some(claimed);
+            return Pushed::Refused(claimed);
         }
         self.weight += lane.push(claimed);
         self.queued += 1;
-        if !lane.has_turn && lane.in_flight < lane.limit {
+        let startable = lane.startable(self.capacity - self.in_flight);
+        let has_new_turn = !lane.has_turn && lane.in_flight < lane.limit;
+        if has_new_turn {
             lane.has_turn = true;
             self.turns.push_back(id);
         }
-        None
+        let is_first = has_new_turn && startable > 0;
+        if is_first || lane.queue.len() <= startable { Pushed::Startable } else { Pushed::Waiting }
     }
 
     /// The bytes that a lane may fill now: the more all of them hold, the less.
@@ -112,11 +132,19 @@ impl Lanes {
         hired
     }
 
-    /// Hires workers for what a lane may start beside the one that the caller will: its pace may have grown. Says how many.
+    /// Hires workers for what a lane may start, its pace having grown, beside what the caller and those will who are about to ask. Says
+    /// how many.
     pub(super) fn hire_beside(&mut self, id: WebhookId) -> usize {
         let free = self.capacity - self.in_flight;
         let startable = self.by_webhook.get(&id).map_or(0, |lane| lane.startable(free));
-        self.hire(startable.saturating_sub(1))
+        let asking = self.workers - self.in_flight;
+        self.hire(startable.saturating_sub(asking))
+    }
+
+    /// Hires a worker where another turn waits and nobody is about to ask: those who were hired for it may have found that others'
+    /// turns came first. Says how many.
+    pub(super) fn hire_for_turns(&mut self) -> usize {
+        self.hire(usize::from(self.workers == self.in_flight && !self.turns.is_empty()))
     }
 
     /// The delivery whose turn it is. `None` means that nothing may be started now, and dismisses the worker that asked.
@@ -255,5 +283,7 @@ impl Lanes {
     }
 }
 
+#[cfg(test)]
+mod liveness;
 #[cfg(test)]
 mod tests;

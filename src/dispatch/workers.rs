@@ -36,8 +36,13 @@ impl Dispatcher {
         }
     }
 
-    fn next(&self) -> Option<Claimed> {
-        self.lanes().next()
+    fn next(self: &Arc<Self>) -> Option<Claimed> {
+        let (claimed, hired) = {
+            let mut lanes = self.lanes();
+            (lanes.next()?, lanes.hire_for_turns())
+        };
+        self.employ(hired);
+        Some(claimed)
     }
 }
 
@@ -58,10 +63,10 @@ impl Drop for Turn<'_> {
         }
         let mut lanes = dispatcher.lanes();
         let is_low = lanes.done(*webhook_id, pace.unwrap_or(Pace::Restart));
-        let hired = lanes.hire_beside(*webhook_id);
         if pace.is_none() {
             lanes.dismiss();
         }
+        let hired = lanes.hire_beside(*webhook_id);
         drop(lanes);
         dispatcher.employ(hired);
         if is_low {

@@ -8,11 +8,11 @@ use crate::domain::event::Event;
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::lease::{DialectRevision, DispatcherId, Holder};
 
-const fn webhook(number: u128) -> WebhookId {
+pub(super) const fn webhook(number: u128) -> WebhookId {
     WebhookId::from_u128(number)
 }
 
-fn claimed(webhook_id: WebhookId) -> Claimed {
+pub(super) fn claimed(webhook_id: WebhookId) -> Claimed {
     let tenant_id = TenantId::from_u128(1);
     let id = EventId::new(DateTime::UNIX_EPOCH, 0);
     Claimed {
@@ -33,7 +33,7 @@ fn filled(capacity: usize, lanes: &[(u128, usize)]) -> Lanes {
     let mut all = Lanes::new(capacity);
     for &(number, count) in lanes {
         for _ in 0..count {
-            assert!(all.push(claimed(webhook(number))).is_none(), "there is room");
+            assert!(!all.push(claimed(webhook(number))).is_refused(), "there is room");
         }
         all.learn(webhook(number), 32);
     }
@@ -67,7 +67,7 @@ fn a_lane_starts_no_more_than_its_limit_and_goes_on_when_one_is_done() {
 fn an_unknown_lane_starts_one_until_its_limit_is_learnt() {
     let mut lanes = Lanes::new(1_024);
     for _ in 0..5 {
-        assert!(lanes.push(claimed(webhook(1))).is_none());
+        assert!(!lanes.push(claimed(webhook(1))).is_refused());
     }
     lanes.hire(5);
     assert_eq!(start_all(&mut lanes).len(), 1);
@@ -82,7 +82,7 @@ fn however_many_lanes_hang_a_fresh_one_finds_room() {
     let mut lanes = filled(1_024, &hanging);
     let started = start_all(&mut lanes).len();
     assert!(started < 1_024, "{started} hang");
-    assert!(lanes.push(claimed(webhook(999))).is_none());
+    assert!(!lanes.push(claimed(webhook(999))).is_refused());
     lanes.hire(1);
     assert_eq!(lanes.next().map(|claimed| claimed.webhook_id), Some(webhook(999)));
 }
@@ -122,7 +122,7 @@ fn a_silent_receiver_is_slowed_and_successes_bring_the_pace_back() {
 
 /// Pushes until the lane has no room, and says how many it took.
 fn fill(lanes: &mut Lanes, number: u128) -> usize {
-    let full = (0..MEMORY).find(|_| lanes.push(claimed(webhook(number))).is_some());
+    let full = (0..MEMORY).find(|_| lanes.push(claimed(webhook(number))).is_refused());
     full.expect("a lane cannot take everything")
 }
 
@@ -131,7 +131,7 @@ fn a_crowded_lane_is_named_until_half_of_its_share_is_gone() {
     let mut lanes = Lanes::new(1_024);
     let id = webhook(1);
     while lanes.crowded().is_empty() {
-        assert!(lanes.push(claimed(id)).is_none());
+        assert!(!lanes.push(claimed(id)).is_refused());
     }
     lanes.learn(id, 32);
     lanes.hire(1);
@@ -177,7 +177,7 @@ fn large(number: u128) -> Claimed {
 #[test]
 fn large_data_fills_a_lane_as_many_deliveries_do() {
     let mut lanes = Lanes::new(1_024);
-    let taken = (0..1_000).find(|_| lanes.push(large(1)).is_some());
+    let taken = (0..1_000).find(|_| lanes.push(large(1)).is_refused());
     assert_eq!(taken, Some(51), "a fifth of the memory");
     lanes.learn(webhook(1), 32);
     lanes.hire(1);
@@ -202,7 +202,7 @@ fn what_is_late_is_claimed_beside_what_was_handed_over_until_the_lane_is_crowded
 #[test]
 fn a_lane_in_which_nothing_waits_takes_one_however_large() {
     let mut lanes = Lanes::new(1_024);
-    let taken = (1..1_000).find(|number| lanes.push(large(*number)).is_some());
+    let taken = (1..1_000).find(|number| lanes.push(large(*number)).is_refused());
     assert_eq!(taken, Some(510), "up to twice the memory, an event of each");
     assert_eq!(lanes.room(webhook(1), true), 0);
     assert!(!lanes.has_room());
@@ -228,4 +228,51 @@ fn workers_are_dismissed_when_there_is_nothing_to_start() {
     assert_eq!(lanes.hire(5), 2);
     assert!(lanes.next().is_none() && lanes.next().is_none());
     assert_eq!(lanes.hire(5), 2);
+}
+
+#[test]
+fn nobody_is_called_for_what_may_not_start() {
+    let mut lanes = filled(1_024, &[(1, 30)]);
+    let startable = |lanes: &mut Lanes, number| matches!(lanes.push(claimed(webhook(number))), Pushed::Startable);
+    assert_eq!(start_all(&mut lanes).len(), 30);
+    assert_eq!([(); 4].map(|()| startable(&mut lanes, 1)), [true, true, false, false], "its limit is 32");
+    assert_eq!([(); 2].map(|()| startable(&mut lanes, 2)), [true, false], "its limit is not known yet");
+}
+
+#[test]
+fn a_lane_keeps_up_with_its_pace() {
+    let mut lanes = filled(1_024, &[(1, 500)]);
+    let id = webhook(1);
+    for _ in start_all(&mut lanes) {
+        lanes.done(id, Pace::Restart);
+    }
+    while lanes.next().is_some() || lanes.workers > lanes.in_flight() {}
+    assert_eq!(lanes.in_flight(), 1);
+    for under_way in 2..=32 {
+        lanes.done(id, Pace::Faster);
+        for _ in 0..=lanes.hire_beside(id) {
+            assert!(lanes.next().is_some(), "nobody is called in vain");
+        }
+        assert_eq!(lanes.in_flight(), under_way);
+    }
+}
+
+#[test]
+fn what_may_start_since_others_have_ended_has_somebody_called_for_it() {
+    let mut lanes = Lanes::new(40);
+    let start = |lanes: &mut Lanes, number| {
+        let pushed = lanes.push(claimed(webhook(number)));
+        lanes.learn(webhook(number), 32);
+        let is_called = matches!(pushed, Pushed::Startable);
+        while lanes.hire(1) == 1 && lanes.next().is_some() {}
+        is_called
+    };
+    assert!((2..=36).all(|number| start(&mut lanes, number)), "each lane has room for one");
+    let called = (0..7).filter(|_| start(&mut lanes, 1)).count();
+    assert_eq!((called, lanes.queued()), (1, 6), "little is free");
+    for number in 2..=36 {
+        lanes.done(webhook(number), Pace::Faster);
+        assert!(lanes.next().is_none(), "no lane but theirs has a turn");
+    }
+    assert!(matches!(lanes.push(claimed(webhook(1))), Pushed::Startable), "it has three more places, and no turn yet");
 }
