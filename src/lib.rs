@@ -46,6 +46,7 @@
 //! | 5 | [`config`], [`app`], [`shutdown`] | the parts put together |
 //! | 6 | [`cli`] | the program's commands |
 
+mod again;
 pub mod domain;
 pub mod failpoint;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and the floors they lie on. Rooms on one floor do not import each other, except on the fifth, where the parts meet.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
+    ("again", 0),
     ("domain", 0),
     ("failpoint", 0),
     ("dialect", 1),

@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ListenError;
-use super::again::again;
 use super::patient::Patient;
+use crate::again::again;
 use crate::api::Front;
 
 /// What a client may take up.

@@ -9,7 +9,6 @@
 //!
 //! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
 
-mod again;
 mod database;
 mod door;
 mod error;

@@ -4,16 +4,14 @@ use std::error::Error;
 use std::fmt::Write;
 use std::io;
 
-use hyper_util::client::legacy;
-
 use super::dial::DialError;
 use crate::domain::outcome::Class;
 
 /// Characters of an operator's text at most; certificate errors can be long.
 const MAX_TEXT_CHARS: usize = 1_000;
 
-/// Reads a client error, which never has the URL's path in it: that may hold a receiver's token.
-pub(super) fn classify(error: &legacy::Error) -> (Class, String) {
+/// Reads what hindered a request. It never has the URL's path in it: that may hold a receiver's token.
+pub(super) fn classify(error: &(dyn Error + 'static)) -> (Class, String) {
     (chain(error).find_map(verdict).unwrap_or(Class::Protocol), story(error))
 }
 
@@ -77,7 +75,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-fn story(error: &legacy::Error) -> String {
+fn story(error: &(dyn Error + 'static)) -> String {
     let mut story = String::new();
     let mut last = String::new();
     for error in chain(error) {

@@ -5,6 +5,7 @@
 //! | [`target`] | which URLs are accepted, and in which form they are kept |
 //! | [`guard`] | which addresses, names, ports and connections are sent to |
 //! | `dial` | how a connection is made: names looked up and vetted, sockets vetted, TLS |
+//! | `pool` | connections that serve again |
 //! | [`headers`] | which headers a tenant may add |
 //! | [`sender`], `answer` | one POST and its answer |
 //! | `classify` | what a failure means |
@@ -14,7 +15,7 @@
 //!   request for what the URL says, before each connection for all that the name resolves to, and, before a byte is
 //!   written, for where the connected socket really leads. One forbidden address refuses a name as a whole.
 //! - A pooled connection leads to an address that was vetted, also when its name means another one by now. It takes no
-//!   request that begins later than its first minute and the idle time after it, so a name's move is followed soon.
+//!   request that begins later than its first minute, so a name's move is followed soon.
 //! - A request is sent once: no redirect, no retry, no proxy (there is none to configure). What may have reached the
 //!   receiver counts as an attempt.
 //! - [`Sender::send`] does not fail: whatever a receiver does is an [`Outcome`](crate::domain::outcome::Outcome), within
@@ -31,6 +32,7 @@ pub mod config;
 mod dial;
 pub mod guard;
 pub mod headers;
+mod pool;
 pub mod sender;
 pub mod target;
 #[cfg(test)]

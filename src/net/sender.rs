@@ -5,20 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Method, Response, body::Incoming};
-use hyper_util::client::legacy::{self, Client, connect::capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout};
 
 use super::answer;
 use super::classify::classify;
 use super::config::{Config, ConfigError};
 use super::dial::lookup::{Lookup, System, Together};
-use super::dial::{Dialer, stream, tls};
+use super::dial::{Dialer, tls};
 use super::guard::Guard;
 use super::headers::Headers;
+use super::pool::{MAX_AGE, Pool};
 use super::target::Target;
 use crate::domain::outcome::{Class, Outcome};
 use crate::failpoint::failpoint;
@@ -28,30 +25,11 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("Tidings/", env!("CA
 /// No form of answer is preferred.
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
-/// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// Idle connections kept for one host: as many as one process has requests under way by default, since many webhooks
-/// may lead to one host.
-const IDLE_PER_HOST: usize = 1_024;
-/// Flow-control windows of HTTP/2, in bytes: a stream may send what is read of it, a connection that of 16 streams.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// Bytes of an answer's headers at most.
-const MAX_HEADERS: u32 = 64 * 1024;
-/// Bytes that an HTTP/1 connection holds in memory at most; the headers must fit.
-const MAX_BUFFER: usize = MAX_HEADERS as usize;
-/// Lines of an HTTP/1 answer's headers at most.
-const MAX_HEADER_LINES: usize = 100;
-/// A shared HTTP/2 connection that went silent is found out by a ping after this long, and dropped after as long again.
-const PING_AFTER: Duration = Duration::from_secs(5);
-
 /// Sends requests. Clones share connections.
 #[derive(Clone)]
 pub struct Sender {
-    client: Client<Dialer, Full<Bytes>>,
+    pub(super) pool: Arc<Pool>,
     guard: Guard,
-    /// Of a connection that takes a request; tests cannot wait a minute.
-    pub(super) max_connection_age: Duration,
 }
 
 /// One POST.
@@ -70,10 +48,11 @@ pub struct Request {
 impl Sender {
     /// A sender that follows `config`.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Self::with_lookup(config, Together::new(System))
+        Self::with(config, Together::new(System), MAX_AGE)
     }
 
-    pub(super) fn with_lookup<L: Lookup>(config: &Config, lookup: L) -> Result<Self, ConfigError> {
+    /// With another resolver, and connections that serve again until they are of this age.
+    pub(super) fn with<L: Lookup>(config: &Config, lookup: L, max_age: Duration) -> Result<Self, ConfigError> {
         config.validate()?;
         let guard = Guard::new(config);
         let dialer = Dialer {
@@ -82,7 +61,7 @@ impl Sender {
             tls: Arc::new(tls::client_config(config)?),
             limit: Duration::from_secs(config.connect_timeout_seconds.into()),
         };
-        Ok(Self { client: client(dialer), guard, max_connection_age: stream::MAX_AGE })
+        Ok(Self { pool: Arc::new(Pool::new(dialer, max_age)), guard })
     }
 
     /// The policy that this sender follows, for [`Target::parse`].
@@ -101,16 +80,19 @@ impl Sender {
         if let Err(blocked) = request.target.check(&self.guard) {
             return no_answer(Class::BlockedAddress, blocked.to_string(), start);
         }
-        let limit = request.timeout;
-        match self.exchange(request).await {
-            None => no_answer(Class::Timeout, format!("no answer within {} ms", limit.as_millis()), start),
-            Some(Err(error)) => {
-                let (class, story) = classify(&error);
+        let Request { target, headers, body, timeout: limit } = request;
+        let exchange = self.pool.send(&target, complete(headers), body);
+        match timeout(limit, exchange).await {
+            Err(_) => no_answer(Class::Timeout, format!("no answer within {} ms", limit.as_millis()), start),
+            Ok(Err(error)) => {
+                let (class, story) = classify(&*error);
                 no_answer(class, story, start)
             }
-            Some(Ok(response)) => {
+            Ok(Ok((response, mut connection))) => {
                 failpoint!("send.answered");
-                let answer = answer::read(response, limit.saturating_sub(start.elapsed())).await;
+                let time_left = limit.saturating_sub(start.elapsed());
+                let answer = connection.drive(answer::read(response, time_left)).await;
+                self.pool.keep(&target, connection);
                 let (class, error) = match answer.status {
                     200..=299 => (Class::Success, None),
                     status @ 300..=399 => {
@@ -122,16 +104,6 @@ impl Sender {
             }
         }
     }
-
-    /// Out with the request and in with the head of the answer; `None` where time ran out.
-    async fn exchange(&self, request: Request) -> Option<Result<Response<Incoming>, legacy::Error>> {
-        let limit = request.timeout;
-        let mut post = post(request);
-        let connection = capture_connection(&mut post);
-        let response = timeout(limit, self.client.request(post)).await.ok();
-        stream::retire(&connection, matches!(response, Some(Ok(_))), self.max_connection_age);
-        response
-    }
 }
 
 impl fmt::Debug for Sender {
@@ -140,33 +112,12 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// A client that knows no redirect, proxy, cookie or second try; it only sends a request again that had not begun when
-/// its pooled connection turned out to be closed.
-fn client(dialer: Dialer) -> Client<Dialer, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .http1_max_buf_size(MAX_BUFFER)
-        .http1_max_headers(MAX_HEADER_LINES)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(PING_AFTER)
-        .http2_keep_alive_timeout(PING_AFTER)
-        .build(dialer)
-}
-
-fn post(request: Request) -> hyper::Request<Full<Bytes>> {
-    let mut headers: HeaderMap = request.headers.into_map();
+/// With what every request has.
+fn complete(headers: Headers) -> HeaderMap {
+    let mut headers = headers.into_map();
     headers.entry(USER_AGENT).or_insert(AGENT);
     headers.entry(ACCEPT).or_insert(ANYTHING);
-    let mut post = hyper::Request::new(Full::new(request.body));
-    *post.method_mut() = Method::POST;
-    *post.uri_mut() = request.target.uri();
-    *post.headers_mut() = headers;
-    post
+    headers
 }
 
 fn no_answer(class: Class, error: String, start: Instant) -> Outcome {

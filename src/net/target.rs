@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
 use url::{Host, ParseError, Url};
 
 use super::guard::Guard;
@@ -29,8 +31,19 @@ pub struct Target(Arc<Parsed>);
 #[derive(PartialEq, Eq)]
 struct Parsed {
     url: Url,
-    /// The same for the HTTP client, whose grammar is another one: both must take it.
+    /// The same for the HTTP library, whose grammar is another one: both must take it.
     uri: Uri,
+    /// What a request to it asks for on a connection of its own, and of which host.
+    path: Uri,
+    host: HeaderValue,
+    origin: Origin,
+}
+
+/// To whom a connection leads; requests to the same origin may share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub(super) is_https: bool,
+    authority: Authority,
 }
 
 /// What a target's host is.
@@ -56,8 +69,7 @@ impl Target {
         if url.as_str().len() > MAX_URL_CHARS {
             return Err(UrlError::TooLong);
         }
-        let uri = url.as_str().parse().map_err(|error: hyper::http::uri::InvalidUri| malformed_uri(&error))?;
-        let target = Self(Arc::new(Parsed { url, uri }));
+        let target = Self(Arc::new(Parsed::new(url)?));
         target.check(guard)?;
         Ok(target)
     }
@@ -95,8 +107,35 @@ impl Target {
         }
     }
 
-    pub(super) fn uri(&self) -> Uri {
-        self.0.uri.clone()
+    /// All of it.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// Its path and query alone.
+    pub(super) fn path(&self) -> &Uri {
+        &self.0.path
+    }
+
+    /// As the header `Host` has it: without the scheme's own port.
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.0.host
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+}
+
+impl Parsed {
+    fn new(url: Url) -> Result<Self, UrlError> {
+        let malformed = |error: &dyn fmt::Display| UrlError::Malformed(error.to_string());
+        let uri: Uri = url.as_str().parse().map_err(|error: InvalidUri| malformed(&error))?;
+        let authority = uri.authority().cloned().ok_or(UrlError::NoHost)?;
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|error| malformed(&error))?;
+        let origin = Origin { is_https: uri.scheme() == Some(&Scheme::HTTPS), authority };
+        Ok(Self { url, uri, path, host, origin })
     }
 }
 
@@ -189,10 +228,6 @@ fn malformed(error: ParseError) -> UrlError {
         ParseError::IdnaError | ParseError::InvalidDomainCharacter => UrlError::Host,
         other => UrlError::Malformed(other.to_string()),
     }
-}
-
-fn malformed_uri(error: &hyper::http::uri::InvalidUri) -> UrlError {
-    UrlError::Malformed(error.to_string())
 }
 
 /// Compares the host as written with the host as parsed.

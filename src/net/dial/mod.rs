@@ -9,7 +9,7 @@
 //! | `names` | vets the answer as a whole |
 //! | `race` | connects to one of the addresses |
 //! | `tls` | whom to believe |
-//! | `stream` | a connection, its age and its end |
+//! | `stream` | a connection, in whatever it is wrapped |
 
 mod hosts;
 pub(super) mod lookup;
@@ -19,9 +19,7 @@ pub(super) mod stream;
 pub(super) mod tls;
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
@@ -31,7 +29,6 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tower::Service;
 
 use self::lookup::Lookup;
 use self::stream::Stream;
@@ -57,8 +54,7 @@ pub(super) enum DialError {
     Timeout(Duration),
 }
 
-/// Connects to receivers, for the HTTP client. Clones share everything.
-#[derive(Clone)]
+/// Connects to receivers.
 pub(super) struct Dialer {
     pub(super) guard: Guard,
     pub(super) lookup: Arc<dyn Lookup>,
@@ -68,7 +64,12 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    async fn dial(&self, uri: &Uri) -> Result<Stream, DialError> {
+    /// Connects to the host of a URI.
+    pub(super) async fn dial(&self, uri: &Uri) -> Result<Stream, DialError> {
+        timeout(self.limit, self.connect(uri)).await.unwrap_or(Err(DialError::Timeout(self.limit)))
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Stream, DialError> {
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_https = uri.scheme() == Some(&Scheme::HTTPS);
@@ -83,23 +84,5 @@ impl Dialer {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| DialError::Tls(io::Error::other(error)))?;
         let secured = TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await;
         secured.map(Stream::secure).map_err(DialError::Tls)
-    }
-}
-
-impl Service<Uri> for Dialer {
-    type Response = Stream;
-    type Error = DialError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let dialer = self.clone();
-        Box::pin(async move {
-            let dialled = timeout(dialer.limit, dialer.dial(&uri)).await;
-            dialled.unwrap_or(Err(DialError::Timeout(dialer.limit)))
-        })
     }
 }

@@ -1,6 +1,11 @@
 //! Receivers that agree on HTTP/2 and then misbehave in it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::net::TcpListener;
 
 use super::receiver::Step;
 use super::tls::{Server, trusting};
@@ -153,6 +158,82 @@ async fn nothing_after_a_good_status_changes_the_verdict() {
         ),
     ])
     .await;
+}
+
+/// Answers every request after a moment, leaves each connection after so many, and counts connections.
+async fn answering(requests_each: usize) -> (u16, String, Arc<AtomicUsize>) {
+    let (acceptor, pem) = super::tls::acceptor(&[b"h2"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.expect("a handshake");
+                let mut requests = h2::server::handshake(stream).await.expect("a greeting");
+                let mut served = 0;
+                while let Some(Ok((request, mut answer))) = requests.accept().await {
+                    served += 1;
+                    if served == requests_each {
+                        requests.graceful_shutdown();
+                    }
+                    assert_eq!((request.uri().path(), request.headers().get("host")), ("/hook", None));
+                    tokio::spawn(async move {
+                        tokio::time::sleep(TIMEOUT / 20).await;
+                        let mut body = answer.send_response(hyper::Response::new(()), false).expect("somebody waits");
+                        body.send_data("ok".into(), true).expect("somebody waits");
+                    });
+                }
+            });
+        }
+    });
+    (port, pem, connections)
+}
+
+#[tokio::test]
+async fn requests_share_a_connection() {
+    let (port, pem, connections) = answering(usize::MAX).await;
+    let (_file, config) = trusting(&pem);
+    let sender = Sender::new(&config).expect("a sender");
+    let url = format!("https://localhost:{port}/hook");
+    assert_eq!(send(&sender, &url).await.class, Class::Success);
+    for _ in 0..3 {
+        let outcomes = join_all((0..20).map(|_| send(&sender, &url))).await;
+        for outcome in outcomes {
+            assert_eq!((outcome.class, outcome.answer.expect("an answer").body.as_ref()), (Class::Success, &b"ok"[..]));
+        }
+    }
+    assert_eq!((connections.load(Ordering::Relaxed), sender.pool.kept.count()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_the_receiver_leaves_costs_no_attempt() {
+    let (port, pem, connections) = answering(2).await;
+    let (_file, config) = trusting(&pem);
+    let sender = Sender::new(&config).expect("a sender");
+    for _ in 0..6 {
+        let outcome = send(&sender, &format!("https://localhost:{port}/hook")).await;
+        assert_eq!(outcome.class, Class::Success, "{:?}", outcome.error);
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
+}
+
+/// Those that come first dial each for itself, since nobody knows yet what the receiver speaks; what they settle on serves on.
+#[tokio::test]
+async fn the_first_requests_settle_on_one_connection() {
+    let (port, pem, connections) = answering(usize::MAX).await;
+    let (_file, config) = trusting(&pem);
+    let sender = Sender::new(&config).expect("a sender");
+    let url = format!("https://localhost:{port}/hook");
+    let outcomes = join_all((0..10).map(|_| send(&sender, &url))).await;
+    assert!(outcomes.iter().all(|outcome| outcome.class == Class::Success), "{outcomes:?}");
+    let first = connections.load(Ordering::Relaxed);
+    let outcomes = join_all((0..10).map(|_| send(&sender, &url))).await;
+    assert!(outcomes.iter().all(|outcome| outcome.class == Class::Success), "{outcomes:?}");
+    assert_eq!((connections.load(Ordering::Relaxed), sender.pool.kept.count()), (first, 1));
 }
 
 /// The next request is not given to a connection that left the last one without an answer.

@@ -10,6 +10,7 @@ use super::receiver::{Receiver, Step, answers};
 use super::{local, send};
 use crate::domain::outcome::Class;
 use crate::net::dial::lookup::{Looking, Lookup};
+use crate::net::pool::MAX_AGE;
 use crate::net::{Config, Request, Sender};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -37,7 +38,7 @@ fn script(answers: &[&[&str]]) -> Script {
 }
 
 async fn class_of(config: &Config, script: Script, url: &str) -> Class {
-    send(&Sender::with_lookup(config, script).expect("a sender"), url).await.class
+    send(&Sender::with(config, script, MAX_AGE).expect("a sender"), url).await.class
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn a_name_that_changes_its_answer_gains_nothing() {
     let receiver = Receiver::start(answers(OK)).await;
     let url = format!("http://hooks.example:{}/", receiver.address.port());
     let script = script(&[&["127.0.0.1"], &["10.0.0.1"]]);
-    let sender = Sender::with_lookup(&local(), script.clone()).expect("a sender");
+    let sender = Sender::with(&local(), script.clone(), MAX_AGE).expect("a sender");
     let first = send(&sender, &url).await;
     let second = send(&sender, &url).await;
     assert_eq!((first.class, second.class), (Class::Success, Class::BlockedAddress));
@@ -88,8 +89,8 @@ async fn a_connection_outlives_a_changed_answer_only_until_it_is_too_old() {
     ] {
         let receiver = Receiver::start(kept.clone()).await;
         let url = format!("http://hooks.example:{}/", receiver.address.port());
-        let mut sender = Sender::with_lookup(&local(), script(&[&["127.0.0.1"], &["10.0.0.1"]])).expect("a sender");
-        sender.max_connection_age = max_age;
+        let script = script(&[&["127.0.0.1"], &["10.0.0.1"]]);
+        let sender = Sender::with(&local(), script, max_age).expect("a sender");
         let outcomes = [send(&sender, &url).await.class, send(&sender, &url).await.class];
         assert_eq!((outcomes, receiver.connections()), (expected, connections), "{max_age:?}");
     }
@@ -97,7 +98,7 @@ async fn a_connection_outlives_a_changed_answer_only_until_it_is_too_old() {
 
 #[tokio::test]
 async fn a_name_without_an_answer_is_a_dns_failure() {
-    let sender = Sender::with_lookup(&local(), script(&[&[]])).expect("a sender");
+    let sender = Sender::with(&local(), script(&[&[]]), MAX_AGE).expect("a sender");
     let outcome = send(&sender, "https://nowhere.example/").await;
     assert_eq!(outcome.class, Class::Dns);
     assert!(outcome.error.expect("a story").contains("`nowhere.example` does not resolve: no such host"));

@@ -19,6 +19,8 @@ pub(super) enum Step {
     Write(Vec<u8>),
     /// Sends these bytes again and again, with a pause between.
     Repeat(&'static [u8], Duration),
+    /// Waits for so long.
+    Pause(Duration),
     /// Does nothing more and keeps the connection open.
     Hang,
     /// Ends the connection with a RST.
@@ -104,6 +106,7 @@ pub(super) async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 stream.write_all(bytes).await?;
                 if pause.is_zero() { tokio::task::yield_now().await } else { tokio::time::sleep(*pause).await }
             },
+            Step::Pause(pause) => tokio::time::sleep(*pause).await,
             Step::Hang => std::future::pending().await,
             Step::Reset | Step::Again => {}
         }

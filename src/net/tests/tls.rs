@@ -34,18 +34,7 @@ impl Server {
     }
 
     async fn with(script: Vec<Step>, protocols: &[&[u8]], change: Change) -> Self {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-        change(&mut params);
-        let key = KeyPair::generate().expect("a key");
-        let cert = params.self_signed(&key).expect("a certificate");
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-            .expect("a key for the certificate");
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (acceptor, pem) = acceptor_with(protocols, change);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -61,12 +50,32 @@ impl Server {
                 });
             }
         });
-        Self { port, pem: cert.pem(), seen }
+        Self { port, pem, seen }
     }
 
     pub(super) fn connections(&self) -> usize {
         self.seen.lock().expect("seen").connections
     }
+}
+
+/// Takes connections as `localhost`, and the certificate that this must be believed with.
+pub(super) fn acceptor(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
+    acceptor_with(protocols, |_| ())
+}
+
+fn acceptor_with(protocols: &[&[u8]], change: Change) -> (TlsAcceptor, String) {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    change(&mut params);
+    let key = KeyPair::generate().expect("a key");
+    let cert = params.self_signed(&key).expect("a certificate");
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .expect("a key for the certificate");
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), cert.pem())
 }
 
 /// The port and the certificate of a server for a name.

@@ -1,7 +1,7 @@
 //! Futures that wake themselves.
 //!
-//! hyper hands a request's body to its handler through a channel whose ends are both in the connection's future, so each
-//! request wakes the connection while that is polled. To the scheduler this is a task that yields: it goes to the end of the
+//! hyper hands a request, or its body, from one future to another through channels whose ends are polled by the same task, so each
+//! request wakes the task while it is polled. To the scheduler this is a task that yields: it goes to the end of the
 //! queue, and another thread is called to take it over. On a machine with little to do that was more than a third of the
 //! calls from thread to thread.
 
@@ -13,29 +13,50 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// A future that still has not come to rest after so many polls yields to the others.
+/// What still has not come to rest after so many polls yields to the others.
 const MOST: usize = 4;
 
 /// Polls a future again at once where it was woken while it was polled.
-pub(super) async fn again<F: Future>(future: F) -> F::Output {
+pub(crate) async fn again<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let bell = Arc::new(Bell::new());
-    let waker = Waker::from(Arc::clone(&bell));
-    poll_fn(move |cx| {
-        bell.task.register(cx.waker());
+    let again = Again::new();
+    poll_fn(move |cx| again.poll(cx, |cx| future.as_mut().poll(cx))).await
+}
+
+/// Polls again at once what was woken while it was polled. To what is polled it is one waker for ever, whichever task polls.
+#[derive(Debug)]
+pub(crate) struct Again {
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+impl Again {
+    pub(crate) fn new() -> Self {
+        let bell = Arc::new(Bell::new());
+        Self { waker: Waker::from(Arc::clone(&bell)), bell }
+    }
+
+    /// Polls for a task, which is woken for it from now on, until the result is there.
+    pub(crate) fn poll<T>(&self, cx: &Context<'_>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.bell.task.register(cx.waker());
         for _ in 0..MOST {
-            bell.stir();
-            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            self.bell.stir();
+            if let Poll::Ready(output) = poll(&mut Context::from_waker(&self.waker)) {
+                drop(self.bell.task.take());
                 return Poll::Ready(output);
             }
-            if bell.rest() {
+            if self.bell.rest() {
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    })
-    .await
+    }
+
+    /// Polls once, for nobody: no task is woken for it.
+    pub(crate) fn glance<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        poll(&mut Context::from_waker(&self.waker))
+    }
 }
 
 /// The future is being polled.
@@ -43,6 +64,7 @@ const POLLED: u8 = 1;
 /// Somebody rang since that began.
 const RUNG: u8 = 2;
 
+#[derive(Debug)]
 struct Bell {
     state: AtomicU8,
     task: AtomicWaker,
@@ -117,6 +139,17 @@ mod tests {
     #[test]
     fn a_future_that_wakes_itself_goes_on_without_its_task() {
         assert_eq!(poll_once(again(restless(3))), (Poll::Ready(4), 0));
+    }
+
+    #[test]
+    fn a_task_that_has_its_result_is_not_held_on_to() {
+        let (again, task) = (Again::new(), Arc::new(Count::default()));
+        for (polled, holders) in [(Poll::Pending, 2), (Poll::Ready(()), 1)] {
+            assert_eq!(again.poll(&Context::from_waker(&Waker::from(Arc::clone(&task))), |_| polled), polled);
+            assert_eq!(Arc::strong_count(&task), holders);
+        }
+        again.glance(|cx| cx.waker().wake_by_ref());
+        assert_eq!(task.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]
