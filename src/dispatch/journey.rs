@@ -199,7 +199,7 @@ impl Ended {
 
 /// The dialect's headers come last, so that no custom header takes the place of one.
 fn with_custom(custom: &Headers, signed: &[(Arc<str>, String)]) -> Result<Headers, String> {
-    let mut headers = custom.clone();
+    let mut headers = custom.with_room(signed.len());
     for (name, value) in signed {
         headers.set(name, value).map_err(|refused| refused.to_string())?;
     }

@@ -50,6 +50,9 @@ const OURS: &[&str] = &[
 /// Beginnings that speak to or for a proxy, or belong to Tidings itself.
 const OUR_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "tidings-"];
 
+/// `Host`, `Content-Length`, `User-Agent`, `Accept` and the trace.
+const OF_EVERY_REQUEST: usize = 5;
+
 /// Names whose values anybody may know.
 const OPEN: [&str; 2] = ["content-type", "user-agent"];
 
@@ -128,6 +131,14 @@ pub fn check_custom_headers<'a, R: AsRef<str>>(
 }
 
 impl Headers {
+    /// A copy with room for so many more, and for those of every request: it is not grown, and hashed anew, for each attempt.
+    #[must_use]
+    pub fn with_room(&self, more: usize) -> Self {
+        let mut headers = self.clone();
+        headers.0.reserve(more + OF_EVERY_REQUEST);
+        headers
+    }
+
     /// Sets a header, in place of one with the same name. Framing and hop-by-hop names are refused to dialects too.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
         let refuse = |why| HeaderError { name: name.chars().take(MAX_NAME_BYTES).collect(), why };
