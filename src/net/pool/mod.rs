@@ -36,7 +36,7 @@ use self::kept::Kept;
 use super::dial::{DialError, Dialer};
 use super::target::{Origin, Target};
 
-/// A connection older than this should take no further request: the name is looked up and vetted again. About the time for
+/// A connection older than this takes no further request: the name is looked up and vetted again. About the time for
 /// which names in use are commonly kept; a TLS handshake a minute costs nothing.
 pub(super) const MAX_AGE: Duration = Duration::from_mins(1);
 /// Bytes of an answer's headers at most.
