@@ -143,6 +143,7 @@ impl Connection {
                 own.send(post).await
             }
             Self::Shared(shared) => {
+                // From a connection of its own, which was closed before it was sent.
                 headers.remove(HOST);
                 *post.uri_mut() = target.uri().clone();
                 *post.headers_mut() = headers;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::receiver::{Receiver, Step, answers};
-use super::{local, send};
+use super::{TIMEOUT, local, send};
 use crate::domain::outcome::Class;
 use crate::net::dial::lookup::{Looking, Lookup};
 use crate::net::pool::MAX_AGE;
@@ -64,6 +64,36 @@ async fn one_forbidden_answer_refuses_the_whole_name() {
     }
     assert_eq!(class_of(&Config::default(), script(&[&["127.0.0.1"]]), &url).await, Class::BlockedAddress);
     assert_eq!(receiver.connections(), 0);
+}
+
+/// Gives one answer, and then takes a while to fail.
+#[derive(Clone, Default)]
+struct Once(Arc<AtomicUsize>);
+
+impl Lookup for Once {
+    fn lookup(&self, _: String) -> Looking {
+        let is_first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+        Box::pin(async move {
+            if is_first {
+                return Ok(vec![[127, 0, 0, 1].into()]);
+            }
+            tokio::time::sleep(TIMEOUT / 4).await;
+            Err(io::Error::other("no such host"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_failed_look_up_costs_nothing_where_a_connection_became_free_meanwhile() {
+    let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let script = vec![Step::Read, Step::Pause(TIMEOUT / 16), Step::Write(ok.into()), Step::Again];
+    let receiver = Receiver::start(script).await;
+    let url = format!("http://hooks.example:{}/", receiver.address.port());
+    let lookup = Once::default();
+    let sender = Sender::with(&local(), lookup.clone(), MAX_AGE).expect("a sender");
+    let (first, second) = tokio::join!(send(&sender, &url), send(&sender, &url));
+    assert_eq!((first.class, second.class), (Class::Success, Class::Success), "{:?}", second.error);
+    assert_eq!((lookup.0.load(Ordering::Relaxed), receiver.connections()), (2, 1));
 }
 
 #[tokio::test]
