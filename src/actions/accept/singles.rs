@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{AcceptError, BATCH, Desk};
@@ -17,7 +18,8 @@ use crate::telemetry::meters::Source;
 const STATEMENTS: u32 = 2;
 /// Events that are worth a second statement while one is under way; fewer wait for its end, unless it is quiet.
 const WORTH_A_SECOND: usize = 64;
-/// After a batch this large, the next one waits for company: under load, a statement more costs more than a moment less.
+/// After a statement this large, the next one waits until as many have come since, or for a moment: who was just answered mostly has more
+/// to report, and under load a statement more costs more than a moment less.
 const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
 
@@ -38,9 +40,6 @@ pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, task
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        if recent[1] >= CROWD {
-            tokio::time::sleep(LINGER).await;
-        }
         let Some(slot) = gather(&slots, &mut waiting, &mut batch, recent).await else { return };
         recent = [recent[1], batch.len()];
         let desk = desk.clone();
@@ -53,7 +52,7 @@ pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, task
 
 /// Adds to a batch what comes until its statement may begin: at once where none is under way, or where this event and the last two
 /// statements' were alone; beside another one when the batch is worth it. With one statement before it instead of two, several processes
-/// under full load made a third more statements.
+/// under full load made a third more statements. After a crowd, as many as that are given a moment to come back.
 async fn gather(
     slots: &Arc<Semaphore>,
     waiting: &mut mpsc::Receiver<Waiting>,
@@ -61,17 +60,29 @@ async fn gather(
     recent: [usize; 2],
 ) -> Option<OwnedSemaphorePermit> {
     let is_quiet = recent.iter().all(|&events| events <= 1);
+    let is_under_way = slots.available_permits() < STATEMENTS as usize;
     let mut is_open = true;
-    loop {
+    let (mut slot, is_beside) = loop {
         let is_beside = (is_quiet && batch.len() == 1) || batch.len() >= WORTH_A_SECOND;
         let wanted = if is_beside { 1 } else { STATEMENTS };
         let room = BATCH - batch.len();
         tokio::select! {
             biased;
             more = waiting.recv_many(batch, room), if is_open && room > 0 => is_open = more > 0,
-            slot = Arc::clone(slots).acquire_many_owned(wanted) => return slot.ok()?.split(1),
+            slot = Arc::clone(slots).acquire_many_owned(wanted) => break (slot.ok()?, is_beside),
         }
+    };
+    if !is_beside && recent[1] >= CROWD {
+        // What came while it was under way is not from those it answered.
+        let others = if is_under_way { batch.len() } else { 0 };
+        let _ = timeout(LINGER, fill(waiting, batch, others + recent[1])).await;
     }
+    slot.split(1)
+}
+
+/// Adds to a batch until it has so many.
+async fn fill(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>, wanted: usize) {
+    while batch.len() < wanted.min(BATCH) && waiting.recv_many(batch, BATCH - batch.len()).await > 0 {}
 }
 
 impl Desk {
@@ -101,5 +112,92 @@ impl Desk {
             results.push(stored.map_err(AcceptError::from).and_then(first));
         }
         results
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use tokio::task::yield_now;
+    use tokio::time::{Instant, sleep};
+
+    use super::super::QUEUE;
+    use super::*;
+    use crate::domain::event::Event;
+    use crate::domain::ids::{EventId, TenantId};
+
+    async fn come(way_in: &mpsc::Sender<Waiting>, count: usize) {
+        let room = Arc::new(Semaphore::new(count));
+        for _ in 0..count {
+            let event = Arc::new(Event {
+                tenant_id: TenantId::new(DateTime::UNIX_EPOCH, 1),
+                id: EventId::new(DateTime::UNIX_EPOCH, 1),
+                event_type: "order.paid".into(),
+                occurred_at: None,
+                data: Bytes::from_static(b"1"),
+            });
+            let event = NewEvent { event, idempotency_key: None, trace: None };
+            let share = Arc::clone(&room).try_acquire_owned().expect("room");
+            let one = Waiting { event, answer: oneshot::channel().0, share };
+            way_in.send(one).await.unwrap_or_else(|_| panic!("the way in is closed"));
+        }
+    }
+
+    /// How large a statement gets, and whether it waits out the moment, after statements of these sizes, where so many come at first and
+    /// others soon after. So many slots are free before that.
+    async fn gathered(recent: [usize; 2], free: u32, first: usize, later: usize) -> (usize, bool) {
+        let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
+        let under_way = Arc::clone(&slots).acquire_many_owned(STATEMENTS - free).await.expect("slots");
+        let (way_in, mut waiting) = mpsc::channel(QUEUE);
+        come(&way_in, first).await;
+        tokio::spawn(async move {
+            pass().await;
+            drop(under_way);
+            pass().await;
+            come(&way_in, later).await;
+            // The way in stays open.
+            sleep(10 * LINGER).await;
+        });
+        let mut batch = vec![waiting.recv().await.expect("the first")];
+        let begun = Instant::now();
+        let slot = gather(&slots, &mut waiting, &mut batch, recent).await.expect("a slot");
+        assert_eq!(slot.num_permits(), 1);
+        let took = begun.elapsed();
+        assert!(took < 3 * LINGER, "{took:?}");
+        (batch.len(), took >= LINGER)
+    }
+
+    /// Lets others do what they can without time passing.
+    async fn pass() {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowd_as_many_are_waited_for() {
+        assert_eq!(gathered([9, 16], STATEMENTS, 3, 13).await, (16, false));
+        assert_eq!(gathered([9, 16], STATEMENTS, 3, 12).await, (15, true), "and no longer than a moment");
+        assert_eq!(gathered([9, CROWD], STATEMENTS, CROWD, 5).await, (CROWD, false), "all are there");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_came_while_it_was_under_way_was_not_answered_by_it() {
+        assert_eq!(gathered([9, 16], 1, 20, 16).await, (36, false));
+        assert_eq!(gathered([9, 16], 1, 20, 15).await, (35, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_where_there_is_no_crowd() {
+        assert_eq!(gathered([0, 0], STATEMENTS, 1, 5).await, (1, false));
+        assert_eq!(gathered([CROWD, CROWD - 1], STATEMENTS, 3, 5).await, (3, false));
+        assert_eq!(gathered([CROWD, CROWD - 1], 1, 3, 5).await, (3, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_another_statement_nobody_is_waited_for() {
+        assert_eq!(gathered([1, 1], 1, 1, 5).await, (1, false), "a lone event after lone ones");
+        assert_eq!(gathered([64, 64], 1, WORTH_A_SECOND, 5).await, (WORTH_A_SECOND, false));
     }
 }
