@@ -159,6 +159,8 @@ async fn no_label_grows_with_tenants_webhooks_or_what_callers_write() {
 
 #[tokio::test]
 async fn metrics_can_have_a_socket_of_their_own_also_where_there_is_no_api() {
+    // The first in a process to speak of TLS chooses who provides it; no call here needs it.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let url = database::fresh().await;
     let mut settings = settings(&url);
     settings.push(("telemetry.metrics_listen", "127.0.0.1:0"));
