@@ -2,28 +2,19 @@
 //! that it stores all of them or none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{AcceptError, BATCH, Desk, HandOffTarget};
+use super::pacing::{LARGE, catch_up};
+use super::{AcceptError, BATCH, Desk};
 use crate::store::outbox::accept::{Accepted, NewEvent};
 use crate::telemetry::meters::Source;
 
 /// Statements for batches that are under way at once: the connections are for everybody.
 pub(super) const STATEMENTS: u32 = 2;
-/// A statement for so many events is alone, and waits for a while until this process has sent most of what it was handed over: what is
-/// stored faster than it can be delivered has to be claimed back later, which costs twice.
-const LARGE: usize = 64;
-/// With so many to send it has enough to do.
-const ENOUGH: usize = 256;
-/// That is waited for at most for so many stretches of time, and only while each brings it nearer by its share: what waits may be for
-/// receivers that are slow, or hang.
-const STRETCHES: u32 = 20;
-const STRETCH: Duration = Duration::from_millis(10);
-const PACE: Duration = Duration::from_millis(1);
+/// A large one waits for so many stretches at most until what was handed over is on its way.
+const PATIENCE: u16 = 20;
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
 
@@ -108,31 +99,12 @@ impl Queue {
     }
 }
 
-/// Waits until the target has little that it has not begun to send, or it shows that it will be long until then.
-async fn caught_up(target: &dyn HandOffTarget) {
-    let (mut before, mut since) = (target.waiting(), Instant::now());
-    loop {
-        let waiting = target.waiting();
-        if waiting <= ENOUGH {
-            return;
-        }
-        if since.elapsed() >= STRETCH {
-            let share = before.saturating_sub(ENOUGH).div_ceil(STRETCHES as usize);
-            if waiting + share > before {
-                return;
-            }
-            (before, since) = (waiting, Instant::now());
-        }
-        sleep(PACE).await;
-    }
-}
-
 impl Desk {
-    /// A turn for a statement; all of them for a large one, which begins when what was handed over is on its way.
+    /// A turn for a statement; a large one takes all of them, and begins when what was handed over is on its way.
     async fn turn(&self, turns: &Arc<Semaphore>, is_large: bool) -> Option<OwnedSemaphorePermit> {
         let turn = Arc::clone(turns).acquire_many_owned(if is_large { STATEMENTS } else { 1 }).await.ok()?;
-        if let Some(target) = self.target.as_ref().filter(|_| is_large) {
-            let _ = timeout(STRETCH * STRETCHES, caught_up(&**target)).await;
+        if is_large {
+            catch_up(self.target.as_ref(), PATIENCE).await;
         }
         Some(turn)
     }
@@ -173,58 +145,5 @@ impl Desk {
             };
             batch.tell(stored);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::domain::lease::Claimed;
-    use crate::store::outbox::accept::HandOff;
-
-    /// So many wait, and it begins with one every time it is asked, down to `stuck`.
-    struct Sending {
-        waiting: AtomicUsize,
-        stuck: usize,
-        asked: AtomicUsize,
-    }
-
-    impl HandOffTarget for Sending {
-        fn offer(&self) -> Option<HandOff> {
-            None
-        }
-
-        fn waiting(&self) -> usize {
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let next = |waiting: usize| Some(waiting.saturating_sub(1).max(self.stuck));
-            self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).expect("a number")
-        }
-
-        fn take(&self, _: Vec<Claimed>) {}
-
-        fn doubt(&self) {}
-    }
-
-    /// How often a target was asked until it had caught up.
-    async fn asked(waiting: usize, stuck: usize) -> usize {
-        let target = Sending { waiting: waiting.into(), stuck, asked: AtomicUsize::new(0) };
-        timeout(Duration::from_secs(10), caught_up(&target)).await.expect("an end");
-        target.asked.into_inner()
-    }
-
-    #[tokio::test]
-    async fn what_was_handed_over_is_waited_for_while_it_is_sent() {
-        assert!(asked(ENOUGH, 0).await <= 2);
-        assert_eq!(asked(ENOUGH + 5, 0).await, 6);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_sent_in_time_is_not_waited_for() {
-        let stuck = asked(ENOUGH + 5, ENOUGH + 3).await;
-        assert!((4..30).contains(&stuck), "one stretch brought it nearer, the next did not: {stuck}");
-        let slow = asked(20 * ENOUGH, 0).await;
-        assert!((3..20).contains(&slow), "it would take thousands of times as long as one stretch: {slow}");
     }
 }

@@ -4,6 +4,7 @@
 //! those that came together. Only batches with idempotency keys have a transaction each.
 
 mod batches;
+mod pacing;
 mod singles;
 
 use std::sync::Arc;

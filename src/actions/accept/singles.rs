@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::pacing::Pacer;
 use super::{AcceptError, BATCH, Desk};
 use crate::store::StoreError;
 use crate::store::outbox::accept::{Accepted, NewEvent};
@@ -23,6 +24,11 @@ const WORTH_A_SECOND: usize = 64;
 const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
 
+/// A large statement waits for so many stretches at most until what was handed over is on its way. That is short, for others' events
+/// wait with it, and where receivers do not keep up, the statements of the next moment do not wait for them.
+const PATIENCE: u16 = 5;
+const UNPACED: Duration = Duration::from_millis(100);
+
 /// An event that waits.
 pub(super) struct Waiting {
     pub(super) event: NewEvent,
@@ -35,12 +41,19 @@ pub(super) struct Waiting {
 pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
     let mut recent = [0; 2];
+    let mut pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
         let Some(slot) = gather(&slots, &mut waiting, &mut batch, recent).await else { return };
+        pacer.pace(batch.len()).await;
+        while batch.len() < BATCH
+            && let Ok(one) = waiting.try_recv()
+        {
+            batch.push(one);
+        }
         recent = [recent[1], batch.len()];
         let desk = desk.clone();
         tasks.spawn(async move {
