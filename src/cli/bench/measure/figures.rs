@@ -19,6 +19,8 @@ pub(in crate::cli) struct Measured {
     pub(in crate::cli) postgres: Option<Cost>,
     /// Bytes of Postgres' log for each delivery of all flows.
     pub(in crate::cli) wal_bytes_per_delivery: Option<f64>,
+    /// The share of the processors' time that the host gave to other virtual machines, from 0 to 1.
+    pub(in crate::cli) stolen: Option<f64>,
 }
 
 impl Measured {

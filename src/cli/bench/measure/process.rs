@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use super::figures::f;
+
 /// A tick of the kernel's accounts, on every architecture.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -42,6 +44,33 @@ fn single_threaded(pid: u32) -> Option<Duration> {
     let exact = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok();
     let exact = exact.and_then(|text| text.split_whitespace().next()?.parse().ok()).map(Duration::from_nanos);
     exact.or_else(|| Some(Stat::of(pid)?.own))
+}
+
+/// Time of all processors since the start, in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Processors {
+    all: u64,
+    /// When something wanted to run and the host of this virtual machine let others run.
+    stolen: u64,
+}
+
+impl Processors {
+    pub(super) fn now() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // Of user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of the first two.
+        let ticks = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+        let ticks = ticks.map(|ticks| ticks.parse().ok()).collect::<Option<Vec<u64>>>()?;
+        Some(Self { all: ticks.iter().sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// The share of the time since then that was stolen; `None` where no time has passed.
+    pub(super) fn stolen_since(self, before: Self) -> Option<f64> {
+        let (all, stolen) = (self.all.checked_sub(before.all)?, self.stolen.checked_sub(before.stolen)?);
+        (all > 0).then(|| f(stolen) / f(all))
+    }
 }
 
 /// Memory of a process now.
@@ -98,6 +127,15 @@ mod tests {
         let stat = Stat { parent: 7, own: Duration::from_secs(2), gone: Duration::from_millis(250) };
         assert_eq!(Stat::parse(text), Some(stat));
         assert_eq!(Stat::parse("42 (a"), None);
+    }
+
+    #[test]
+    fn stolen_time_is_a_share_of_all() {
+        let before = Processors::parse("cpu  100 0 50 800 0 0 0 50 7 0\ncpu0 1 2 3\n").expect("a line of Linux");
+        let after = Processors::parse("cpu  150 0 70 810 0 0 10 60 9 0\n").expect("a line of Linux");
+        assert_eq!((before.stolen, after.stolen_since(before)), (50, Some(0.1)));
+        assert_eq!(after.stolen_since(after), None);
+        assert_eq!(Processors::parse("cpu  100 0 50 800"), None);
     }
 
     #[cfg(target_os = "linux")]

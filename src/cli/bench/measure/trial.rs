@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::figures::{Cost, FlowFigures, Measured, f};
 use super::ledger::Ledger;
 use super::meter::{Group, Meter};
-use super::process::Usage;
+use super::process::{Processors, Usage};
 use crate::cli::Failure;
 use crate::cli::bench::ground::{Furnished, Ground, Tidings};
 use crate::cli::bench::load::{Behaviour, Driven, Extent, Load};
@@ -52,6 +52,7 @@ impl Trial<'_> {
         let run = rand::random();
         let begun_ns = now_ns();
         drop(ground.receivers.open(Ledger::new(run, begun_ns, self.flows.iter().map(|flow| flow.flow.fan()))));
+        let processors_before = Processors::now();
         let own = Meter::start(Group::Each(tidings.pids.clone()));
         let postgres = ground.postgres.map(|pid| Meter::start(Group::Family(pid)));
         let wal_before = wal_bytes(ground).await?;
@@ -61,11 +62,12 @@ impl Trial<'_> {
         tokio::time::sleep(REST).await;
         let wal = wal_bytes(ground).await?.zip(wal_before).map(|(after, before)| after - before);
         let (own, postgres) = (own.read(), postgres.and_then(|meter| meter.read()));
+        let stolen = Processors::now().zip(processors_before).and_then(|(now, before)| now.stolen_since(before));
         let ledger = ground.receivers.open(Ledger::default());
         let flows = self.flows.iter().zip(driven).zip(&ledger.flows);
         let flows = flows
             .map(|((flow, driven), arrivals)| FlowFigures::new(&flow.flow.name, driven, arrivals, is_awaited(flow)));
-        Ok(figures(self.name, flows.collect(), own, postgres, wal))
+        Ok(Measured { stolen, ..figures(self.name, flows.collect(), own, postgres, wal) })
     }
 
     fn start(&self, flow: &Arc<Furnished>, index: u8, run: u32, tidings: &Tidings) -> Running {
@@ -153,5 +155,6 @@ fn figures(
         tidings: tidings.map(cost),
         postgres: postgres.map(cost),
         wal_bytes_per_delivery: wal_bytes.and_then(|bytes| each(f(u64::try_from(bytes).ok()?))),
+        stolen: None,
     }
 }

@@ -9,7 +9,7 @@ mod table;
 
 use serde::Serialize;
 
-use super::measure::FlowFigures;
+use super::measure::{FlowFigures, Measured};
 use super::scenarios::{Outcome, Scenario};
 use crate::cli::Failure;
 use crate::cli::paint::Paint;
@@ -106,6 +106,9 @@ fn findings(outcome: &Outcome, paint: Paint) -> String {
     lines.join("\n")
 }
 
+/// With so much of the processors' time gone, figures say more of the neighbours than of Tidings.
+const MUCH: f64 = 0.02;
+
 /// What a scenario found, beside its goals, and what went wrong in it.
 fn told(outcome: &Outcome, paint: Paint) -> impl Iterator<Item = String> {
     let findings = outcome.findings.iter().map(move |finding| finding.text(paint));
@@ -116,7 +119,14 @@ fn told(outcome: &Outcome, paint: Paint) -> impl Iterator<Item = String> {
         let lost = (*lost > 0).then(|| format!("{lost} deliveries of {name} were accepted and did not arrive"));
         failed.into_iter().chain(lost).map(move |told| format!("{} {told}", paint.red("✗")))
     });
-    findings.chain(wrong)
+    let stolen = outcome.trials.iter().filter(|trial| trial.stolen.is_some_and(|share| share >= MUCH));
+    let stolen = stolen.map(|Measured { name, stolen, .. }| {
+        let percent = stolen.unwrap_or_default() * 100.0;
+        format!(
+            "! {percent:.0}% of the processors' time went to other virtual machines during \"{name}\": measure it again"
+        )
+    });
+    findings.chain(wrong).chain(stolen)
 }
 
 /// What can be measured.
@@ -134,7 +144,7 @@ pub(in crate::cli) fn list(paint: Paint) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::bench::measure::{Cost, Measured, Moment};
+    use crate::cli::bench::measure::{Cost, Moment};
 
     fn flow(name: &str, factor: f64) -> FlowFigures {
         let moment = |second: u32| Moment {
@@ -171,6 +181,7 @@ pub(super) mod tests {
             tidings: Some(cost(61.04)),
             postgres: Some(cost(33.5)),
             wal_bytes_per_delivery: Some(1_720.4),
+            stolen: Some(0.003),
         };
         let mut hanging = flow("hanging", 2.0);
         (hanging.delivered, hanging.delivered_per_second) = (0, 0.0);
@@ -182,6 +193,7 @@ pub(super) mod tests {
             tidings: None,
             postgres: None,
             wal_bytes_per_delivery: None,
+            stolen: Some(0.148),
         };
         let found = Finding::at_least("deliveries", Some(12_012.3), 10_000.0, "/s");
         let slow = Finding::at_most("p99 beside / alone", Some(2.0), 1.2, "×");
