@@ -130,15 +130,24 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use bytes::Bytes;
     use chrono::DateTime;
     use tokio::task::yield_now;
     use tokio::time::{Instant, sleep};
 
-    use super::super::QUEUE;
+    use super::super::pacing::LARGE;
+    use super::super::{HandOffTarget, QUEUE};
     use super::*;
+    use crate::domain::clock::Clock;
     use crate::domain::event::Event;
     use crate::domain::ids::{EventId, TenantId};
+    use crate::domain::lease::Claimed;
+    use crate::store::outbox::accept::HandOff;
+    use crate::store::{Config, Store};
+    use crate::telemetry::meters::Meters;
 
     async fn come(way_in: &mpsc::Sender<Waiting>, count: usize) {
         let room = Arc::new(Semaphore::new(count));
@@ -186,6 +195,51 @@ mod tests {
         for _ in 0..10 {
             yield_now().await;
         }
+    }
+
+    /// So many wait, and one less every time it is asked. It notes how many did when a statement began.
+    struct Sending {
+        waiting: AtomicUsize,
+        at_first: OnceLock<usize>,
+    }
+
+    impl HandOffTarget for Sending {
+        fn offer(&self) -> Option<HandOff> {
+            let _ = self.at_first.set(self.waiting.load(Ordering::Relaxed));
+            None
+        }
+
+        fn waiting(&self) -> usize {
+            self.waiting.fetch_sub(1, Ordering::Relaxed)
+        }
+
+        fn take(&self, _: Vec<Claimed>) {}
+
+        fn doubt(&self) {}
+    }
+
+    /// How many still wait of so many when the first statement begins, for so many events.
+    async fn waiting_at_first(waiting: usize, events: usize) -> usize {
+        let target = Arc::new(Sending { waiting: waiting.into(), at_first: OnceLock::new() });
+        // Nobody is there: what a statement needs comes after the offer.
+        let store = Store::connect("postgres://127.0.0.1:1/none", &Config::default()).expect("a URL");
+        let clock = Clock::steered(DateTime::UNIX_EPOCH);
+        let desk = Desk { store, clock, target: Some(Arc::clone(&target) as _), meters: Meters::default() };
+        let (way_in, events_in) = mpsc::channel(QUEUE);
+        come(&way_in, events).await;
+        let flush = tokio::spawn(flush(desk, events_in, TaskTracker::new()));
+        while target.at_first.get().is_none() {
+            sleep(LINGER).await;
+        }
+        flush.abort();
+        target.at_first.get().copied().expect("a statement")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_statement_begins_when_what_was_handed_over_is_on_its_way() {
+        assert_eq!(waiting_at_first(300, LARGE - 1).await, 300);
+        let waiting = waiting_at_first(300, LARGE).await;
+        assert!(waiting <= 256, "{waiting} had not been sent");
     }
 
     #[tokio::test(start_paused = true)]
