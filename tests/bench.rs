@@ -71,6 +71,7 @@ async fn it_measures_on_a_postgres_of_its_own_and_loses_nothing() {
     assert!(number(flow, "/p50_ms") <= number(flow, "/p999_ms"));
     assert!(number(trial, "/wal_bytes_per_delivery") > 1_000.0, "the data alone are 1,000 bytes: {figures}");
     if cfg!(target_os = "linux") {
+        assert!((0.0..1.0).contains(&number(trial, "/stolen")), "{figures}");
         for process in ["tidings", "postgres"] {
             // So little work may be less than what the kernel counts.
             assert!(number(trial, &format!("/{process}/cpu_us_per_delivery")) >= 0.0, "{process} in {figures}");

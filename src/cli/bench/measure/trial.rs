@@ -67,7 +67,7 @@ impl Trial<'_> {
         let flows = self.flows.iter().zip(driven).zip(&ledger.flows);
         let flows = flows
             .map(|((flow, driven), arrivals)| FlowFigures::new(&flow.flow.name, driven, arrivals, is_awaited(flow)));
-        Ok(Measured { stolen, ..figures(self.name, flows.collect(), own, postgres, wal) })
+        Ok(figures(self.name, flows.collect(), own, postgres, wal, stolen))
     }
 
     fn start(&self, flow: &Arc<Furnished>, index: u8, run: u32, tidings: &Tidings) -> Running {
@@ -141,6 +141,7 @@ fn figures(
     tidings: Option<Usage>,
     postgres: Option<Usage>,
     wal_bytes: Option<i64>,
+    stolen: Option<f64>,
 ) -> Measured {
     let delivered: u64 = flows.iter().map(|flow| flow.delivered).sum();
     let each = |total: f64| (delivered > 0).then(|| total / f(delivered));
@@ -155,6 +156,6 @@ fn figures(
         tidings: tidings.map(cost),
         postgres: postgres.map(cost),
         wal_bytes_per_delivery: wal_bytes.and_then(|bytes| each(f(u64::try_from(bytes).ok()?))),
-        stolen: None,
+        stolen,
     }
 }

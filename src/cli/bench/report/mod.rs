@@ -119,12 +119,11 @@ fn told(outcome: &Outcome, paint: Paint) -> impl Iterator<Item = String> {
         let lost = (*lost > 0).then(|| format!("{lost} deliveries of {name} were accepted and did not arrive"));
         failed.into_iter().chain(lost).map(move |told| format!("{} {told}", paint.red("✗")))
     });
-    let stolen = outcome.trials.iter().filter(|trial| trial.stolen.is_some_and(|share| share >= MUCH));
-    let stolen = stolen.map(|Measured { name, stolen, .. }| {
-        let percent = stolen.unwrap_or_default() * 100.0;
-        format!(
+    let stolen = outcome.trials.iter().filter_map(|Measured { name, stolen, .. }| {
+        let percent = stolen.filter(|share| *share >= MUCH)? * 100.0;
+        Some(format!(
             "! {percent:.0}% of the processors' time went to other virtual machines during \"{name}\": measure it again"
-        )
+        ))
     });
     findings.chain(wrong).chain(stolen)
 }
