@@ -28,10 +28,11 @@ pub struct Verdict {
 pub async fn check(
     catalogues: &Catalogues,
     tenant_id: TenantId,
-    events: impl Iterator<Item = &Arc<Event>>,
+    events: impl Iterator<Item = &Arc<Event>> + Clone,
     place: impl Fn(usize) -> String + Send + 'static,
 ) -> Result<Verdict, ActionError> {
     let Some(catalogue) = catalogues.of(tenant_id).await? else { return Ok(Verdict::default()) };
+    prepare(&catalogue, events.clone()).await;
     let sorted = Sorted::of(&catalogue, events, &place);
     let Sorted { verdict, mut faults, to_check, steps } = sorted;
     let check = move || {
@@ -56,6 +57,16 @@ pub async fn check(
         tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| unchecked())
     };
     if faults.is_empty() { Ok(verdict) } else { Err(ActionError::Invalid(faults)) }
+}
+
+/// Makes those schemas ready that were not used before, beside the threads that serve others too: a large one takes up to seconds.
+async fn prepare(catalogue: &Catalogue, events: impl Iterator<Item = &Arc<Event>>) {
+    let rules = events.filter_map(|event| catalogue.rule(&event.event_type));
+    let raw: Vec<_> = rules.filter(|rule| !rule.is_ready()).map(Arc::clone).collect();
+    if !raw.is_empty() {
+        // What hinders it here hinders whoever uses the schema.
+        drop(tokio::task::spawn_blocking(move || raw.iter().for_each(|rule| drop(rule.schema()))).await);
+    }
 }
 
 /// Events as far as their types alone decide.

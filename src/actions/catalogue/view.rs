@@ -47,7 +47,13 @@ impl Catalogue {
 }
 
 impl Rule {
-    /// The schema, where the type has one.
+    /// Whether its schema, if it has one, was made ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.text.is_none() || self.schema.get().is_some()
+    }
+
+    /// The schema, where the type has one; made ready where it is not.
     #[must_use]
     pub fn schema(&self) -> Option<Arc<Schema>> {
         let compile = || {
