@@ -47,6 +47,7 @@
 //! | 6 | [`cli`] | the program's commands |
 
 mod again;
+mod beside;
 pub mod domain;
 pub mod failpoint;
 

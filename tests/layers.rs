@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and the floors they lie on. Rooms on one floor do not import each other, except on the fifth, where the parts meet.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("again", 0),
+    ("beside", 0),
     ("domain", 0),
     ("failpoint", 0),
     ("dialect", 1),

@@ -59,6 +59,7 @@ mod retry;
 mod retry_after;
 mod rotate;
 mod routes;
+mod runtimes;
 mod seventh_dialect;
 mod support;
 mod tenancy;

@@ -59,7 +59,7 @@ impl Door {
     pub(super) async fn open(
         wanted: SocketAddr,
         setting: &'static str,
-        front: impl Into<Front>,
+        front: impl Into<Front> + Send,
     ) -> Result<Self, ListenError> {
         let unable = |source| ListenError { address: wanted, setting, source };
         let listener = TcpListener::bind(wanted).await.map_err(unable)?;

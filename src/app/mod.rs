@@ -7,6 +7,8 @@
 //!   left after it is released, so that another process takes it at once.
 //! - The database is opened before and closed after everything else; it belongs to the caller ([`Database`]).
 //!
+//! - Requests are answered in a runtime of their own ([`Threads`]); all else that lives longer than a request lives in the main one.
+//!
 //! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
 
 mod database;
@@ -14,17 +16,20 @@ mod door;
 mod error;
 mod files;
 mod patient;
+mod threads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::actions::Context;
 use crate::actions::accept::{Acceptor, HandOffTarget};
 use crate::api::{self, Api, Front};
+use crate::beside::beside;
 use crate::config::Config;
 use crate::dialect::Dialects;
 use crate::dispatch::{self, Dispatcher, Keeper};
@@ -38,6 +43,7 @@ use door::Door;
 
 pub use database::{Database, data_dir};
 pub use error::{AppError, ListenError};
+pub use threads::Threads;
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +83,8 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// A program that is ready to run.
 pub struct App {
     context: Context,
+    /// Where requests are answered.
+    api: Handle,
     door: Option<Door>,
     /// A socket for metrics alone.
     metrics: Option<Door>,
@@ -89,8 +97,9 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the parts together that these roles need, on a database whose schema is this version's.
-    pub async fn build(config: &Config, roles: &[Role], database: &Database) -> Result<Self, AppError> {
+    /// Puts the parts together that these roles need, on a database whose schema is this version's. Requests will be answered in the
+    /// runtime `api`, everything else is done in the caller's.
+    pub async fn build(config: &Config, roles: &[Role], database: &Database, api: Handle) -> Result<Self, AppError> {
         files::raise_limit(config.dispatch.max_in_flight);
         let context = context(config, database).await?;
         let (mut dispatcher, mut keeper) = (None, None);
@@ -106,16 +115,16 @@ impl App {
             // What is accepted here goes straight to the dispatcher here, where there is one.
             let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
             let acceptor = Acceptor::start(&context, target, &tasks);
-            let api = Api::new(context.clone(), acceptor, &config.server);
-            door = Some(Door::open(config.server.listen, "`server.listen`", Front::new(api)).await?);
+            let front = Front::new(Api::new(context.clone(), acceptor, &config.server));
+            door = Some(beside(&api, Door::open(config.server.listen, "`server.listen`", front)).await?);
         }
         let mut metrics = None;
         if let Some(address) = config.telemetry.metrics_listen {
             let router = api::metrics_router(context.clone());
-            metrics = Some(Door::open(address, "`telemetry.metrics_listen`", router).await?);
+            metrics = Some(beside(&api, Door::open(address, "`telemetry.metrics_listen`", router)).await?);
         }
         let grace = Duration::from_secs(config.dispatch.grace_seconds.into());
-        Ok(Self { context, door, metrics, dispatcher, keeper, tasks, grace })
+        Ok(Self { context, api, door, metrics, dispatcher, keeper, tasks, grace })
     }
 
     /// The time, as everything here tells it.
@@ -144,13 +153,14 @@ impl App {
 
     /// Runs until told to stop, then drains.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { context, door, metrics, dispatcher, keeper, tasks, grace } = self;
+        let Self { context, api, door, metrics, dispatcher, keeper, tasks, grace } = self;
         let (telemetry, ended) = (context.telemetry.clone(), CancellationToken::new());
         let end = ended.clone();
         let keeping = tokio::spawn(async move { telemetry.keep(end).await });
-        let serve = |door: Option<Door>| async {
+        let serve = async |door: Option<Door>| {
             if let Some(door) = door {
-                door.serve(&shutdown, grace).await;
+                let shutdown = shutdown.clone();
+                beside(&api, async move { door.serve(&shutdown, grace).await }).await;
             }
         };
         let dispatch = async {

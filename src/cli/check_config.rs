@@ -27,6 +27,6 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
 /// Opens what the configuration names; returns the names of the dialects.
 fn look(config: &Config) -> Result<Vec<String>, AppError> {
     let dialects = Dialects::load(config.dialects.dir.as_deref())?;
-    Sender::new(&config.egress)?;
+    Sender::check(&config.egress)?;
     Ok(dialects.iter().map(|profile| profile.name().to_owned()).collect())
 }

@@ -52,6 +52,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime;
 
+use crate::app::{Role, Threads};
 use crate::config::Loaded;
 use crate::{shutdown, telemetry::log};
 pub use failure::Failure;
@@ -260,12 +261,18 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
         _ => loaded.config,
     };
     log::init(&config.log, Paint::for_stderr().is_on()).map_err(Failure::told)?;
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
+    let roles = match &command {
+        Command::Dev(_) => &Role::ALL[..],
+        Command::Serve { options, .. } => &options.role,
+        _ => &[],
+    };
+    let threads = Threads::start(roles)?;
+    let api = threads.api();
+    let done = threads.block_on(async {
         let shutdown = shutdown::on_signals()?;
         match command {
-            Command::Dev(_) => dev::run(config, shutdown).await,
-            Command::Serve { options, .. } => serve::run(options, config, shutdown).await,
+            Command::Dev(_) => dev::run(config, api, shutdown).await,
+            Command::Serve { options, .. } => serve::run(options, config, api, shutdown).await,
             Command::Migrate(_) => serve::migrate(&config).await,
             Command::Keys(Noun { command: AnyKeys::RotateMaster { options, .. }, reach }) => {
                 rotate_master::run(&options, &reach, &config).await
@@ -277,7 +284,6 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
             _ => Ok(()),
         }
     });
-    // What hangs on purpose does not hold up the end.
-    runtime.shutdown_background();
+    threads.end();
     done
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, lifeline};
@@ -21,7 +22,7 @@ Examples:
 pub(super) struct Options {
     /// What this process does; several processes share one database
     #[arg(long, value_name = "ROLE,…", value_delimiter = ',', default_value = "api,dispatch", value_parser = role())]
-    role: Vec<Role>,
+    pub(super) role: Vec<Role>,
     /// Bring the database's schema to this version before starting
     #[arg(long)]
     migrate: bool,
@@ -34,8 +35,13 @@ fn role() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|text| Role::parse(&text).ok_or("no such role"))
 }
 
-/// Serves until told to stop.
-pub(super) async fn run(options: Options, config: Config, shutdown: CancellationToken) -> Result<(), Failure> {
+/// Serves until told to stop; requests are answered in the runtime `api`.
+pub(super) async fn run(
+    options: Options,
+    config: Config,
+    api: Handle,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
     let begun = Instant::now();
     // Before anything is started: it is the setting that is forgotten most.
     if config.secrets.master_key.is_none() {
@@ -45,7 +51,7 @@ pub(super) async fn run(options: Options, config: Config, shutdown: Cancellation
         lifeline::watch(shutdown.clone());
     }
     let database = Database::open(&config.database).await?;
-    let served = serve(&options, &config, &database, shutdown, begun).await;
+    let served = serve(&options, &config, &database, api, shutdown, begun).await;
     let closed = database.close().await;
     served?;
     closed?;
@@ -57,11 +63,12 @@ async fn serve(
     options: &Options,
     config: &Config,
     database: &Database,
+    api: Handle,
     shutdown: CancellationToken,
     begun: Instant,
 ) -> Result<(), Failure> {
     database.prepare(options.migrate).await?;
-    let app = App::build(config, &options.role, database).await?;
+    let app = App::build(config, &options.role, database, api).await?;
     tracing::info!(
         server.address = app.address().map(tracing::field::display),
         metrics.address = app.metrics_address().map(tracing::field::display),

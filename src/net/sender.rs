@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue, USER_AGENT};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::answer;
@@ -17,6 +18,7 @@ use super::guard::Guard;
 use super::headers::Headers;
 use super::pool::{MAX_AGE, Pool};
 use super::target::Target;
+use crate::beside::beside;
 use crate::domain::outcome::{Class, Outcome};
 use crate::failpoint::failpoint;
 
@@ -30,6 +32,8 @@ const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 pub struct Sender {
     pub(super) pool: Arc<Pool>,
     guard: Guard,
+    /// Where deliveries are sent.
+    runtime: Handle,
 }
 
 /// One POST.
@@ -46,9 +50,18 @@ pub struct Request {
 }
 
 impl Sender {
-    /// A sender that follows `config`.
+    /// A sender that follows `config`, for the runtime that this is called in.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         Self::with(config, Together::new(System), MAX_AGE)
+    }
+
+    /// Whether there can be a sender that follows `config`.
+    pub fn check(config: &Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        tls::client_config(config).map(drop)
     }
 
     /// With another resolver, and connections that serve again until they are of this age.
@@ -61,13 +74,19 @@ impl Sender {
             tls: Arc::new(tls::client_config(config)?),
             limit: Duration::from_secs(config.connect_timeout_seconds.into()),
         };
-        Ok(Self { pool: Arc::new(Pool::new(dialer, max_age)), guard })
+        Ok(Self { pool: Arc::new(Pool::new(dialer, max_age)), guard, runtime: Handle::current() })
     }
 
     /// The policy that this sender follows, for [`Target::parse`].
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// As [`Sender::send`], for who is in another runtime: the connection lives on with those of the deliveries.
+    pub async fn send_beside(&self, request: Request) -> Outcome {
+        let sender = self.clone();
+        beside(&self.runtime, async move { sender.send(request).await }).await
     }
 
     /// Sends one request, once, and waits for the answer.

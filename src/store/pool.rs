@@ -110,10 +110,14 @@ const TRUST: Trust = Trust(Duration::from_millis(500));
 const HOT_TRUST: Trust = Trust(Duration::from_secs(10));
 
 impl Store {
-    /// Connects lazily to the server at `url`, which takes the place of the configured one where that is `embedded`.
+    /// Connects lazily to the server at `url`, which takes the place of the configured one where that is `embedded`. Connections live as
+    /// long as the runtime that this is called in.
     ///
     /// # Errors
     /// The URL is not a `postgres://` URL.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub fn connect(url: &str, config: &Config) -> Result<Self, StoreError> {
         let ours = |options: PgConnectOptions| {
             let options = options.application_name("tidings").disable_statement_logging();

@@ -10,6 +10,7 @@ mod singles;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +69,9 @@ pub struct Acceptor {
     /// Statements for batches.
     turns: Arc<Semaphore>,
     desk: Desk,
+    tasks: TaskTracker,
+    /// Where all is stored and handed over, whichever runtime it comes from.
+    runtime: Handle,
 }
 
 /// What storing takes.
@@ -80,7 +84,7 @@ struct Desk {
 }
 
 impl Acceptor {
-    /// Starts to gather, on `tasks`. Without a target every delivery is left for a dispatcher elsewhere to claim.
+    /// Starts to gather, on `tasks` and in the runtime that this is called in. Without a target every delivery is left for a dispatcher elsewhere to claim.
     #[must_use]
     pub fn start(context: &Context, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
         let Context { store, clock, telemetry, .. } = context.clone();
@@ -90,7 +94,8 @@ impl Acceptor {
         tasks.spawn(singles::flush(desk.clone(), waiting, tasks.clone()));
         let (batches, waiting) = mpsc::channel(QUEUE);
         tasks.spawn(batches::flush(desk.clone(), waiting, Arc::clone(&turns), tasks.clone()));
-        Self { singles, batches, memory: Arc::new(Semaphore::new(MEMORY_KIB as usize)), turns, desk }
+        let memory = Arc::new(Semaphore::new(MEMORY_KIB as usize));
+        Self { singles, batches, memory, turns, desk, tasks: tasks.clone(), runtime: Handle::current() }
     }
 
     /// Stores one event together with others that arrive at the same time; returns after the commit.
@@ -109,11 +114,11 @@ impl Acceptor {
         if events.iter().any(|new| new.idempotency_key.is_some()) {
             let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AcceptError::Busy)?;
             let desk = self.desk.clone();
-            let stored = tokio::spawn(async move {
+            let stored = async move {
                 let (_share, _turn) = (share, turn);
                 desk.store_batch(&events).await.map_err(AcceptError::from)
-            });
-            return stored.await.unwrap_or(Err(AcceptError::Busy));
+            };
+            return self.tasks.spawn_on(stored, &self.runtime).await.unwrap_or(Err(AcceptError::Busy));
         }
         let (answer, answered) = oneshot::channel();
         self.batches.try_send(batches::Waiting { events, answer, share }).map_err(|_| AcceptError::Busy)?;

@@ -57,7 +57,7 @@ impl Outgoing {
         match Target::parse(&webhook.url, true, context.sender.guard()) {
             Ok(target) => {
                 let headers = self.headers(profile, &signed);
-                context.sender.send(Request { target, headers, body: signed.body, timeout }).await
+                context.sender.send_beside(Request { target, headers, body: signed.body, timeout }).await
             }
             Err(error) => Outcome {
                 class: Class::BlockedAddress,

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
@@ -72,14 +73,14 @@ fn free_address(wanted: SocketAddr) -> SocketAddr {
     candidates.into_iter().find(|address| TcpListener::bind(address).is_ok()).unwrap_or(wanted)
 }
 
-/// Runs everything until told to stop.
-pub(super) async fn run(mut config: Config, shutdown: CancellationToken) -> Result<(), Failure> {
+/// Runs everything until told to stop; requests from outside are answered in the runtime `api`.
+pub(super) async fn run(mut config: Config, api: Handle, shutdown: CancellationToken) -> Result<(), Failure> {
     let begun = Instant::now();
     let paint = Paint::for_stdout();
     say!("{}", paint.dim("Starting Postgres, the API, the dispatcher and a receiver …"));
     let folder = std::path::absolute(data_dir(&config.database))?;
     let database = Database::open(&config.database).await?;
-    let done = on_database(&mut config, &folder, &database, &shutdown, begun, paint).await;
+    let done = on_database(&mut config, &folder, &database, api, &shutdown, begun, paint).await;
     if done.is_ok() {
         say!("\n{}", paint.dim("Stopping …"));
     }
@@ -94,6 +95,7 @@ async fn on_database(
     config: &mut Config,
     folder: &Path,
     database: &Database,
+    api: Handle,
     shutdown: &CancellationToken,
     begun: Instant,
     paint: Paint,
@@ -101,7 +103,7 @@ async fn on_database(
     let mut kept = Kept::open(folder)?;
     kept.lend_keys(config);
     database.prepare(true).await?;
-    let app = App::build(config, &Role::ALL, database).await?;
+    let app = App::build(config, &Role::ALL, database, api).await?;
     let (Some(address), Some(front)) = (app.address(), app.front()) else {
         return Err(Failure::told("the API has no address"));
     };

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 
 use super::receiver::{Receiver, Step, answers};
 use super::{TIMEOUT, local, request, send};
@@ -37,6 +39,18 @@ async fn as_many_connections_as_there_are_requests_at_once() {
         assert!(outcomes.iter().all(|one| one.class == Class::Success && one.answer.as_ref().unwrap().body == "ok"));
         assert_eq!((receiver.connections(), receiver.requests().len()), (20, 20 * turn));
     }
+}
+
+#[tokio::test]
+async fn a_connection_serves_again_when_the_runtime_has_ended_that_it_was_asked_for_in() {
+    let receiver = Receiver::start(vec![Step::Read, Step::Write(OK.into()), Step::Again]).await;
+    let sender = Sender::new(&local()).expect("a sender");
+    let other = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let (asking, first) = (sender.clone(), request(&sender, &receiver.url()));
+    let sent = other.spawn(async move { asking.send_beside(first).await }).await.expect("no panic");
+    spawn_blocking(move || other.shutdown_timeout(TIMEOUT)).await.expect("its end");
+    assert_eq!((sent.class, send(&sender, &receiver.url()).await.class), (Class::Success, Class::Success));
+    assert_eq!((receiver.connections(), receiver.requests().len()), (1, 2));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Execute, Executor, Postgres, SqlStr};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +27,10 @@ use super::watch::Step;
 pub(in crate::store) struct Pool(Arc<Shared>);
 
 impl Pool {
-    /// Connects lazily, to `most` connections, each waited for as long as `wait`.
+    /// Connects lazily and in the runtime that this is called in, to `most` connections, each waited for as long as `wait`.
     pub(in crate::store) fn new(hosts: Hosts, most: u32, wait: Duration, trust: Trust, era: &Era) -> Self {
         Self(Arc::new(Shared {
+            runtime: Handle::current(),
             hosts,
             most,
             wait,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::{Connection, Executor};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub(in crate::store) struct Trust(pub(in crate::store) Duration);
 
 /// What the clones of a pool share.
 pub(super) struct Shared {
+    /// Where the connections are made: they live as long as this runtime, whichever one they are asked for in.
+    pub(super) runtime: Handle,
     pub(super) hosts: Hosts,
     pub(super) most: u32,
     /// For a connection.
@@ -81,7 +84,7 @@ impl Shared {
                 Ok(live) => return Ok((live, place)),
                 Err(next) => next,
             };
-            tokio::spawn(Arc::clone(self).make(place, until));
+            self.runtime.spawn(Arc::clone(self).make(place, until));
             let (live, its_place) = next.await.map_err(|_| sqlx::Error::PoolClosed)??;
             if live.generation == self.era.now() {
                 return Ok((live, its_place));
@@ -162,8 +165,8 @@ impl Shared {
         let Some(place) = place else { return };
         if !live.condition.busy && !live.condition.in_transaction {
             self.keep(live, place);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(Arc::clone(self).put_in_order(live, place));
+        } else {
+            self.runtime.spawn(Arc::clone(self).put_in_order(live, place));
         }
     }
 

@@ -1,0 +1,82 @@
+//! A process has a runtime for requests beside the one in which it stores and sends: what lives in the one is asked for in the other.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::json;
+use tidings::store::{Config, Store};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
+use tower::ServiceExt;
+
+use crate::support::database;
+use crate::support::process::{Served, settings};
+use crate::support::{Receiver, World};
+
+fn another() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+async fn end(runtime: Runtime) {
+    spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10))).await.expect("an end");
+}
+
+#[tokio::test]
+async fn connections_outlive_the_runtime_that_asked_for_them() {
+    let url = database::fresh().await;
+    let store = Store::connect(&url, &Config { connections: 1, ..Config::default() }).expect("a URL");
+    let (other, asking) = (another(), store.clone());
+    other.spawn(async move { asking.ping().await }).await.expect("ended").expect("an answer");
+    end(other).await;
+    store.ping().await.expect("the connection is there");
+    store.close().await;
+}
+
+/// The status of an answer to a request that is made in another runtime, which has ended on return.
+async fn ask_in_another(world: &World, key: &str, path: &str, body: serde_json::Value) -> StatusCode {
+    let request = Request::post(path).header("authorization", format!("Bearer {key}"));
+    let request = request.header("content-type", "application/json").body(Body::from(body.to_string()));
+    let (other, asked) = (another(), world.router.clone().oneshot(request.expect("a request")));
+    let answer = other.spawn(asked).await.expect("ended").expect("an answer");
+    end(other).await;
+    answer.status()
+}
+
+#[tokio::test]
+async fn a_delivery_outlives_the_runtime_that_handed_it_over() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    tenant.webhook(&receiver.url).await;
+    // One with a key does not wait for others, and might be stored and handed over where its request is read.
+    let batch = json!({"events": [{"type": "a", "data": 1, "idempotency_key": "k"}]});
+    assert_eq!(ask_in_another(&world, &tenant.key, "/v1/events/batch", batch).await, StatusCode::ACCEPTED);
+    receiver.wait_for(1).await;
+    world.drain().await;
+    assert_eq!((receiver.count(), world.count("attempts").await), (1, 1), "once, and recorded");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_accepts_and_delivers_has_threads_for_either() {
+    let url = database::fresh().await;
+    let settings = settings(&url);
+    for (role, has_own) in [("api,dispatch", true), ("api", false)] {
+        let served = Served::start(&["--role", role], &settings).await;
+        let names = thread_names(served.process.id());
+        let has = |name: &str| names.iter().any(|other| other == name);
+        assert!(has("tidings-worker") && has("tidings-api") == has_own, "{role}: {names:?}");
+    }
+}
+
+/// What the threads of a process are called.
+#[cfg(target_os = "linux")]
+fn thread_names(process: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("a process");
+    let name = |thread: std::io::Result<std::fs::DirEntry>| {
+        let path = thread.expect("a thread").path().join("comm");
+        std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    };
+    threads.map(name).collect()
+}
