@@ -10,8 +10,9 @@ use super::HandOffTarget;
 
 /// A statement for so many events waits.
 pub(super) const LARGE: usize = 64;
-/// With so many to send a process has enough to do.
-const ENOUGH: usize = 256;
+/// With so many to send a process has enough to do until the statement is through. While one stores 64 events for ten webhooks each, some
+/// 300 deliveries are sent.
+pub(super) const ENOUGH: usize = 384;
 /// That is waited for at most for some stretches of time, and only while each brings it nearer by its share: what waits may be for
 /// receivers that are slow, or hang.
 const STRETCH: Duration = Duration::from_millis(10);

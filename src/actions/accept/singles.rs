@@ -138,7 +138,7 @@ mod tests {
     use tokio::task::yield_now;
     use tokio::time::{Instant, sleep};
 
-    use super::super::pacing::LARGE;
+    use super::super::pacing::{ENOUGH, LARGE};
     use super::super::{HandOffTarget, QUEUE};
     use super::*;
     use crate::domain::clock::Clock;
@@ -237,9 +237,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_large_statement_begins_when_what_was_handed_over_is_on_its_way() {
-        assert_eq!(waiting_at_first(300, LARGE - 1).await, 300);
-        let waiting = waiting_at_first(300, LARGE).await;
-        assert!(waiting <= 256, "{waiting} had not been sent");
+        let many = ENOUGH + 36;
+        assert_eq!(waiting_at_first(many, LARGE - 1).await, many);
+        let waiting = waiting_at_first(many, LARGE).await;
+        assert!(waiting <= ENOUGH, "{waiting} had not been sent");
     }
 
     #[tokio::test(start_paused = true)]
