@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tower::ServiceExt;
 
 use crate::support::database;
+use crate::support::load::Api;
 use crate::support::process::{Served, settings};
 use crate::support::{Receiver, World};
 
@@ -59,24 +60,34 @@ async fn a_delivery_outlives_the_runtime_that_handed_it_over() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn who_accepts_and_delivers_has_threads_for_either() {
+async fn who_accepts_and_delivers_answers_with_threads_of_their_own() {
     let url = database::fresh().await;
     let settings = settings(&url);
     for (role, has_own) in [("api,dispatch", true), ("api", false)] {
         let served = Served::start(&["--role", role], &settings).await;
-        let names = thread_names(served.process.id());
-        let has = |name: &str| names.iter().any(|other| other == name);
-        assert!(has("tidings-worker") && has("tidings-api") == has_own, "{role}: {names:?}");
+        let process = served.process.id();
+        let before = pauses(process, "tidings-api");
+        let api = Api::new(&[served.address]);
+        for _ in 0..50 {
+            assert_eq!(api.get("/healthz", "").await.0, 200);
+        }
+        // Between two requests they have nothing to do.
+        let paused = pauses(process, "tidings-api") - before;
+        assert_eq!(paused >= 25, has_own, "{role}: {paused}");
     }
 }
 
-/// What the threads of a process are called.
+/// How often the threads of this name have waited for something.
 #[cfg(target_os = "linux")]
-fn thread_names(process: u32) -> Vec<String> {
+fn pauses(process: u32, name: &str) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("a process");
-    let name = |thread: std::io::Result<std::fs::DirEntry>| {
-        let path = thread.expect("a thread").path().join("comm");
-        std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
-    };
-    threads.map(name).collect()
+    let statuses = threads.map(|thread| {
+        let path = thread.expect("a thread").path().join("status");
+        std::fs::read_to_string(path).unwrap_or_default()
+    });
+    let pauses = statuses.filter_map(|status| {
+        let line = |label: &str| status.lines().find_map(|line| line.strip_prefix(label)).map(str::trim);
+        (line("Name:") == Some(name)).then(|| line("voluntary_ctxt_switches:")?.parse::<u64>().ok()).flatten()
+    });
+    pauses.sum()
 }
