@@ -118,3 +118,15 @@ async fn what_is_appended_is_analysed_sparingly_and_without_its_data() {
                  AND relname ~ '^(events|attempts)_' AND reloptions::text LIKE '%autovacuum_analyze_scale_factor=0.3%'";
     assert!(world.value::<i64>(count).await >= 20, "eight days, the rest and one later day of each");
 }
+
+/// Postgres reads and plans a table's CHECKs anew in each statement that inserts, whether it stores one row or hundreds.
+#[tokio::test]
+async fn nothing_that_every_delivery_writes_to_has_a_check() {
+    let world = World::new().await;
+    let checked = "SELECT c.relname || ': ' || pg_get_constraintdef(k.oid)
+                   FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
+                   WHERE c.relnamespace = 'tidings'::regnamespace AND k.contype = 'c'
+                     AND c.relname ~ '^(outbox|(events|attempts)(_.*)?)$'";
+    let checked: Vec<String> = sqlx::query_scalar(checked).fetch_all(&world.pool).await.expect("constraints");
+    assert_eq!(checked, Vec::<String>::new());
+}
