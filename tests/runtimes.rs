@@ -58,6 +58,19 @@ async fn a_delivery_outlives_the_runtime_that_handed_it_over() {
     assert_eq!((receiver.count(), world.count("attempts").await), (1, 1), "once, and recorded");
 }
 
+#[tokio::test]
+async fn a_connection_that_a_test_of_a_webhook_opened_outlives_the_runtime_that_asked() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let path = format!("/v1/webhooks/{}/test", webhook["id"].as_str().expect("an id"));
+    assert_eq!(ask_in_another(&world, &tenant.key, &path, json!({})).await, StatusCode::OK);
+    tenant.post("/v1/events", json!({"type": "a", "data": 1})).await.expect(202);
+    let senders: Vec<_> = receiver.wait_for(2).await.iter().map(|request| request.from).collect();
+    assert_eq!(senders[0], senders[1], "the delivery goes by the same connection");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn who_accepts_and_delivers_answers_with_threads_of_their_own() {

@@ -1,13 +1,14 @@
 //! A receiver that keeps what it gets and answers as it is told.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ pub struct Received {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub at: Instant,
+    /// The sender's end of the connection.
+    pub from: SocketAddr,
     /// Other requests that were under way when it arrived.
     pub alongside: usize,
 }
@@ -85,7 +88,8 @@ impl Receiver {
             under_way: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&state));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         Self { url, state }
     }
 
@@ -132,7 +136,13 @@ impl Receiver {
     }
 }
 
-async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(state): State<Arc<Shared>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let alongside = state.under_way.fetch_add(1, Ordering::AcqRel);
     let _under_way = UnderWay(Arc::clone(&state));
     let challenge = || {
@@ -145,7 +155,7 @@ async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, 
         Reply::ChallengeBare => challenge().into_response(),
         _ => ().into_response(),
     };
-    let received = Received { path: uri.path().to_owned(), headers, body, at: Instant::now(), alongside };
+    let received = Received { path: uri.path().to_owned(), headers, body, at: Instant::now(), from, alongside };
     state.received.lock().unwrap().push(received);
     state.arrived.notify_waiters();
     let status = |status| StatusCode::from_u16(status).expect("a status");

@@ -107,3 +107,45 @@ impl Sorted {
         sorted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+    use tokio::runtime::Builder;
+    use tokio::task::spawn_blocking;
+
+    use super::super::view::renewed;
+    use super::*;
+    use crate::domain::ids::EventId;
+    use crate::store::event_types::TypeRule;
+
+    #[test]
+    fn a_schema_is_made_ready_beside_the_threads_that_serve() {
+        let rule = TypeRule { name: "a".into(), schema: Some("{}".into()), deprecated_at: None };
+        let catalogue = renewed(&Catalogue::default(), vec![rule]);
+        let is_ready = || catalogue.rule("a").expect("a rule").is_ready();
+        let event = Event {
+            tenant_id: TenantId::from_u128(1),
+            id: EventId::new(DateTime::UNIX_EPOCH, 0),
+            event_type: "a".into(),
+            occurred_at: None,
+            data: Bytes::from_static(b"1"),
+        };
+        let events = [Arc::new(event)];
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).build().expect("a runtime");
+        runtime.block_on(async {
+            let (release, released) = mpsc::channel();
+            let busy = spawn_blocking(move || released.recv());
+            let mut preparing = pin!(prepare(&catalogue, events.iter()));
+            assert_eq!((preparing.as_mut().now_or_never(), is_ready()), (None, false), "who would do it is busy");
+            release.send(()).expect("it waits");
+            preparing.await;
+            assert!(is_ready());
+            busy.await.expect("ended").expect("released");
+        });
+    }
+}

@@ -218,7 +218,7 @@ impl Catalogues {
 }
 
 /// A catalogue from what was read, with the compiled schemas of the one before as far as they are the same.
-fn renewed(before: &Catalogue, rules: Vec<TypeRule>) -> Catalogue {
+pub(super) fn renewed(before: &Catalogue, rules: Vec<TypeRule>) -> Catalogue {
     let rule = |TypeRule { name, schema, deprecated_at }: TypeRule| {
         let same = before.rule(&name).filter(|rule| rule.text == schema).map(|rule| rule.schema.clone());
         (name, Arc::new(Rule { deprecated_at, text: schema, schema: same.unwrap_or_default() }))
