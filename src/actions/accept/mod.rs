@@ -84,7 +84,8 @@ struct Desk {
 }
 
 impl Acceptor {
-    /// Starts to gather, on `tasks` and in the runtime that this is called in. Without a target every delivery is left for a dispatcher elsewhere to claim.
+    /// Starts to gather, on `tasks` and in the runtime that this is called in. Without a target every delivery is left for a dispatcher
+    /// elsewhere to claim.
     #[must_use]
     pub fn start(context: &Context, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
         let Context { store, clock, telemetry, .. } = context.clone();

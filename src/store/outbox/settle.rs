@@ -92,11 +92,8 @@ impl Store {
         settlements: &[Settlement],
         now: DateTime<Utc>,
     ) -> Result<HashSet<DeliveryId>, StoreError> {
-        // Side by side, those of a tenant come to the same pages one after another.
-        let mut ordered: Vec<_> = settlements.iter().collect();
-        ordered.sort_unstable_by_key(|settlement| (settlement.claimed.tenant_id, settlement.claimed.delivery_id));
         let mut columns = Columns::default();
-        for settlement in ordered {
+        for settlement in settlements {
             columns.push(settlement);
         }
         failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
