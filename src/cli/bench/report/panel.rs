@@ -8,7 +8,8 @@ use super::numbers::short;
 pub(super) const WIDTH: f64 = 470.0;
 pub(super) const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
+/// Half of what is said below the end of an axis lies beyond it.
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 34.0;
 
@@ -47,6 +48,8 @@ pub(super) struct Series {
 struct Scale {
     least: f64,
     most: f64,
+    /// The greatest value.
+    last: f64,
     is_logarithmic: bool,
     ticks: Vec<f64>,
 }
@@ -57,7 +60,7 @@ impl Panel {
         let values = || self.series.iter().flat_map(|series| &series.points).filter_map(|point| point.1);
         let upwards = if self.is_logarithmic { Scale::decades(values()) } else { Scale::from_zero(values()) };
         let ends = self.series.iter().flat_map(|series| &series.points).map(|point| point.0);
-        let across = Scale::from_zero(ends);
+        let across = Scale::from_zero(ends).ending_at_its_last();
         let x = |value: f64| LEFT + across.place(value) * (WIDTH - LEFT - RIGHT);
         let y = |value: f64| HEIGHT - BOTTOM - upwards.place(value) * (HEIGHT - TOP - BOTTOM);
 
@@ -140,7 +143,14 @@ impl Scale {
         let step = step.unwrap_or(rough);
         let ticks = (0..=4).map(|index| f64::from(index) * step);
         let ticks: Vec<_> = ticks.take_while(|tick| *tick < most + step * 0.999).collect();
-        Self { least: 0.0, most: ticks.last().copied().unwrap_or(most), is_logarithmic: false, ticks }
+        let end = ticks.last().copied().unwrap_or(most);
+        Self { least: 0.0, most: end, last: most, is_logarithmic: false, ticks }
+    }
+
+    /// As it is, but it ends where the last value is, round or not.
+    fn ending_at_its_last(mut self) -> Self {
+        self.ticks.retain(|tick| *tick <= self.last);
+        Self { most: self.last, ..self }
     }
 
     /// Whole powers of ten around everything.
@@ -158,7 +168,7 @@ impl Scale {
             upper = lower + 1;
         }
         let ticks: Vec<_> = (lower..=upper).map(|power| 10_f64.powi(power)).collect();
-        Self { least: 10_f64.powi(lower), most: 10_f64.powi(upper), is_logarithmic: true, ticks }
+        Self { least: 10_f64.powi(lower), most: 10_f64.powi(upper), last: most, is_logarithmic: true, ticks }
     }
 
     /// Where a value lies, from 0 to 1.
@@ -196,6 +206,13 @@ mod tests {
         ] {
             assert_eq!(Scale::from_zero([most / 2.0, most].into_iter()).ticks, ticks, "{most}");
         }
+    }
+
+    #[test]
+    fn time_ends_with_the_trial() {
+        let scale = Scale::from_zero([0.25, 20.25].into_iter()).ending_at_its_last();
+        assert_eq!(scale.ticks, [0.0, 10.0, 20.0]);
+        assert!((scale.place(20.25) - 1.0).abs() < 1e-9);
     }
 
     #[test]
