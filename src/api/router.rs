@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{MethodFilter, get, on};
+use pastey::paste;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
-use utoipa_axum::routes;
+use utoipa::openapi::HttpMethod;
+use utoipa::{OpenApi, Path};
 
 use super::Api;
 use super::entrance::{entrance, panicked};
@@ -22,7 +23,7 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Every path of the API, with what happens on the way to it.
 pub(super) fn router(api: Api) -> Router {
-    let (paths, _) = routes(api.max_event_bytes()).split_for_parts();
+    let paths = paths(api.max_event_bytes());
     // As one layer, since the router boxes each that it is given, for every request. An event that is reported alone does not come by
     // here: `front` has the same for it.
     let passage = ServiceBuilder::new()
@@ -37,56 +38,90 @@ pub fn metrics_router(context: Context) -> Router {
     Router::new().route("/metrics", get(scrape::scrape_alone)).with_state(context)
 }
 
-/// Every path of the API, with its description. A handler says its path itself.
-pub(super) fn routes(max_event_bytes: usize) -> OpenApiRouter<Api> {
-    let event = DefaultBodyLimit::max(max_event_bytes);
-    let batch = DefaultBodyLimit::max(events::MAX_BATCH_BYTES);
-    OpenApiRouter::new()
-        // /v1/webhooks
-        .routes(routes!(webhooks::create, webhooks::list))
-        .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
-        .routes(routes!(webhooks::verify))
-        .routes(routes!(webhooks::rotate))
-        .routes(routes!(webhooks::activate))
-        .routes(routes!(webhooks::deactivate))
-        .routes(routes!(webhooks::test))
-        .routes(routes!(webhooks::health))
-        // /v1/events
-        .routes(routes!(events::report).layer(event))
-        .routes(routes!(events::list))
-        .routes(routes!(events::report_batch).layer(batch))
-        .routes(routes!(events::show))
-        .routes(routes!(events::delete_data))
-        // /v1/event-types
-        .routes(routes!(event_types::list))
-        .routes(routes!(event_types::show, event_types::describe, event_types::forget))
-        // /v1/deliveries
-        .routes(routes!(deliveries::list))
-        .routes(routes!(deliveries::show))
-        .routes(routes!(deliveries::attempts))
-        .routes(routes!(deliveries::resend))
-        .routes(routes!(attempts::list))
-        // /v1/dead-letters
-        .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::show, dead_letters::delete))
-        .routes(routes!(dead_letters::resend))
-        // /v1/replays
-        .routes(routes!(replays::start, replays::list))
-        .routes(routes!(replays::show))
-        .routes(routes!(replays::pause))
-        .routes(routes!(replays::resume))
-        .routes(routes!(replays::cancel))
-        // /v1/dialects
-        .routes(routes!(dialects::list))
-        .routes(routes!(dialects::show_one))
-        // /v1/tenants, /v1/api-keys: platform keys only
-        .routes(routes!(tenants::create, tenants::list))
-        .routes(routes!(tenants::show, tenants::change, tenants::delete))
-        .routes(routes!(api_keys::create, api_keys::list))
-        .routes(routes!(api_keys::delete))
-        // without a key
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(scrape::scrape))
-        .routes(routes!(docs::openapi))
+/// Makes of one list the paths of the API, and what describes them. A handler says its method and its path itself, in its
+/// `#[utoipa::path]`. The description takes a MiB or two to make, and most processes are never asked for it.
+macro_rules! contents {
+    (|$max_event_bytes:ident| $($room:ident::$handler:ident $(($limit:expr))?,)+) => {
+        /// Every path of the API.
+        fn paths($max_event_bytes: usize) -> Router<Api> {
+            Router::new()$(.route(
+                &paste!($room::[<__path_ $handler>]::path()),
+                on(filter(&paste!($room::[<__path_ $handler>]::methods())), $room::$handler)$(.layer(DefaultBodyLimit::max($limit)))?,
+            ))+
+        }
+
+        /// What every path takes and answers.
+        #[derive(OpenApi)]
+        #[openapi(paths($($room::$handler),+))]
+        pub(super) struct Description;
+    };
+}
+
+contents! { |max_event_bytes|
+    webhooks::create,
+    webhooks::list,
+    webhooks::show,
+    webhooks::change,
+    webhooks::delete,
+    webhooks::verify,
+    webhooks::rotate,
+    webhooks::activate,
+    webhooks::deactivate,
+    webhooks::test,
+    webhooks::health,
+    events::report (max_event_bytes),
+    events::list,
+    events::report_batch (events::MAX_BATCH_BYTES),
+    events::show,
+    events::delete_data,
+    event_types::list,
+    event_types::show,
+    event_types::describe,
+    event_types::forget,
+    deliveries::list,
+    deliveries::show,
+    deliveries::attempts,
+    deliveries::resend,
+    attempts::list,
+    dead_letters::list,
+    dead_letters::show,
+    dead_letters::delete,
+    dead_letters::resend,
+    replays::start,
+    replays::list,
+    replays::show,
+    replays::pause,
+    replays::resume,
+    replays::cancel,
+    dialects::list,
+    dialects::show_one,
+    // for platform keys only
+    tenants::create,
+    tenants::list,
+    tenants::show,
+    tenants::change,
+    tenants::delete,
+    api_keys::create,
+    api_keys::list,
+    api_keys::delete,
+    // without a key
+    health::healthz,
+    health::readyz,
+    scrape::scrape,
+    docs::openapi,
+}
+
+/// The methods of a handler, as axum names them.
+fn filter(methods: &[HttpMethod]) -> MethodFilter {
+    let each = methods.iter().map(|method| match method {
+        HttpMethod::Get => MethodFilter::GET,
+        HttpMethod::Post => MethodFilter::POST,
+        HttpMethod::Put => MethodFilter::PUT,
+        HttpMethod::Delete => MethodFilter::DELETE,
+        HttpMethod::Options => MethodFilter::OPTIONS,
+        HttpMethod::Head => MethodFilter::HEAD,
+        HttpMethod::Patch => MethodFilter::PATCH,
+        HttpMethod::Trace => MethodFilter::TRACE,
+    });
+    each.reduce(MethodFilter::or).unwrap_or(MethodFilter::GET)
 }

@@ -19,7 +19,7 @@ mod receivers;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::router::routes;
+use super::router::Description;
 use crate::dialect::Dialects;
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
 
@@ -53,7 +53,7 @@ struct Frame;
 #[must_use]
 pub fn document(dialects: &Dialects) -> Value {
     let mut frame = Frame::openapi();
-    frame.merge(routes(0).into_openapi());
+    frame.merge(Description::openapi());
     let mut document = json!(frame);
     document["info"] = json!({
         "title": "Tidings",
