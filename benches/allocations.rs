@@ -11,9 +11,10 @@ mod samples;
 mod urls;
 
 use divan::{AllocProfiler, Divan};
+use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
 
 fn main() {
     Divan::default().max_time(samples::TIME).config_with_args().main();

@@ -21,6 +21,11 @@ mod samples;
 mod urls;
 
 use divan::Divan;
+use mimalloc::MiMalloc;
+
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     Divan::default().max_time(samples::TIME).config_with_args().main();

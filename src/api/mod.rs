@@ -61,7 +61,7 @@ struct Parts {
     keyring: auth::Keyring,
     catalogues: Catalogues,
     max_event_bytes: usize,
-    /// What `/openapi.json` answers with; made for the first who asks, since it takes more memory to make than all else at rest.
+    /// What `/openapi.json` answers with; made for the first who asks, since it takes 2 MiB to make.
     document: OnceLock<Bytes>,
     replay_rates: Rates,
     room: body::Room,
