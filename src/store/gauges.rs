@@ -22,6 +22,12 @@ impl Store {
         Ok(bytes.fetch_one(&self.pool).await?)
     }
 
+    /// Waits until what was written is on disk, its tables too. Refused to a role that has neither `pg_checkpoint` nor all rights.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        sqlx::query("CHECKPOINT").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// A process of the server, if it runs on this host: the one behind this connection.
     pub async fn local_backend(&self) -> Result<Option<u32>, StoreError> {
         let backend = sqlx::query!(r#"SELECT pg_backend_pid() AS "pid!", host(inet_server_addr()) AS address"#);

@@ -197,7 +197,8 @@ impl Stage<'_> {
         Trial { name, flows, extent }.run(self.ground, tidings, self.screen).await
     }
 
-    /// Gives webhooks that take nothing so many deliveries to wait.
+    /// Gives webhooks that take nothing so many deliveries to wait. They are on disk then, where the database lets us see to it: what
+    /// comes in seconds here takes hours elsewhere, and its way there is not what the next trial is about.
     async fn fill(&self, dead: &Furnished, pending: u32, tidings: &Tidings) -> Result<(), Failure> {
         let seed = self.options.seed;
         let filling = dead.with(tidings, seed, |flow| {
@@ -207,7 +208,12 @@ impl Stage<'_> {
         // While they are inactive nothing is tried, and nothing is learnt about their receiver.
         filling.switch(tidings, "deactivate").await?;
         self.trial("filling", std::slice::from_ref(&filling), Extent::Count(pending.into()), tidings).await?;
-        filling.switch(tidings, "activate").await
+        filling.switch(tidings, "activate").await?;
+        if let Some(store) = &self.ground.store {
+            self.screen.say("writing them to disk …");
+            drop(store.checkpoint().await);
+        }
+        Ok(())
     }
 
     /// Leaves a database that outlives the bench without the tenants of these flows.
