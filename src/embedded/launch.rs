@@ -14,7 +14,7 @@ use super::postmaster::{Holder, PID_FILE, Postmaster, holder};
 use super::{Config, EmbeddedError};
 
 /// Before [`Config::settings`], which may say otherwise.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 13] = [
     ("fsync", "on"),
     ("synchronous_commit", "on"),
     ("password_encryption", "scram-sha-256"),
@@ -24,6 +24,8 @@ const SETTINGS: [(&str, &str); 12] = [
     ("max_wal_size", "2GB"),
     ("checkpoint_timeout", "15min"),
     ("wal_compression", "on"),
+    // What backends write is on its way to the disk soon. The kernel would leave it for half a minute, and the log would wait behind it then.
+    ("backend_flush_after", "512kB"),
     // Statements are short: compiling them costs more than it gains.
     ("jit", "off"),
     // The outbox turns over its rows quickly.
