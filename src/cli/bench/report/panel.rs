@@ -48,8 +48,6 @@ pub(super) struct Series {
 struct Scale {
     least: f64,
     most: f64,
-    /// The greatest value.
-    last: f64,
     is_logarithmic: bool,
     ticks: Vec<f64>,
 }
@@ -60,7 +58,8 @@ impl Panel {
         let values = || self.series.iter().flat_map(|series| &series.points).filter_map(|point| point.1);
         let upwards = if self.is_logarithmic { Scale::decades(values()) } else { Scale::from_zero(values()) };
         let ends = self.series.iter().flat_map(|series| &series.points).map(|point| point.0);
-        let across = Scale::from_zero(ends).ending_at_its_last();
+        let end = ends.fold(0.0, f64::max);
+        let across = Scale::from_zero([end].into_iter()).ending_at(end);
         let x = |value: f64| LEFT + across.place(value) * (WIDTH - LEFT - RIGHT);
         let y = |value: f64| HEIGHT - BOTTOM - upwards.place(value) * (HEIGHT - TOP - BOTTOM);
 
@@ -143,14 +142,16 @@ impl Scale {
         let step = step.unwrap_or(rough);
         let ticks = (0..=4).map(|index| f64::from(index) * step);
         let ticks: Vec<_> = ticks.take_while(|tick| *tick < most + step * 0.999).collect();
-        let end = ticks.last().copied().unwrap_or(most);
-        Self { least: 0.0, most: end, last: most, is_logarithmic: false, ticks }
+        Self { least: 0.0, most: ticks.last().copied().unwrap_or(most), is_logarithmic: false, ticks }
     }
 
-    /// As it is, but it ends where the last value is, round or not.
-    fn ending_at_its_last(mut self) -> Self {
-        self.ticks.retain(|tick| *tick <= self.last);
-        Self { most: self.last, ..self }
+    /// As it is, but it ends there, round or not; an axis without length stays.
+    fn ending_at(mut self, end: f64) -> Self {
+        if end > self.least {
+            self.ticks.retain(|tick| *tick <= end);
+            self.most = end;
+        }
+        self
     }
 
     /// Whole powers of ten around everything.
@@ -168,7 +169,7 @@ impl Scale {
             upper = lower + 1;
         }
         let ticks: Vec<_> = (lower..=upper).map(|power| 10_f64.powi(power)).collect();
-        Self { least: 10_f64.powi(lower), most: 10_f64.powi(upper), last: most, is_logarithmic: true, ticks }
+        Self { least: 10_f64.powi(lower), most: 10_f64.powi(upper), is_logarithmic: true, ticks }
     }
 
     /// Where a value lies, from 0 to 1.
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn time_ends_with_the_trial() {
-        let scale = Scale::from_zero([0.25, 20.25].into_iter()).ending_at_its_last();
+        let scale = Scale::from_zero([20.25].into_iter()).ending_at(20.25);
         assert_eq!(scale.ticks, [0.0, 10.0, 20.0]);
         assert!((scale.place(20.25) - 1.0).abs() < 1e-9);
     }
