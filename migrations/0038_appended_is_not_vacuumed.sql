@@ -1,0 +1,63 @@
+-- What is only appended has nothing to clean, but autovacuum went after it all the same, whenever a fifth had come: to mark pages as
+-- visible to everybody, which no list here profits from. It read every page again, wrote it again and logged the mark, for a twentieth of
+-- all that Postgres does for a delivery. A day is dropped long before its transaction ids grow old; one that is not is frozen as ever.
+
+-- As for analysing: who reads or writes waits neither for such a lock nor behind one that waits for it.
+SET LOCAL lock_timeout = '5s';
+
+-- Makes tending a table cheap: an event's data, and what receivers answered, is not analysed, the rest rarer than by default, and only what
+-- was changed or deleted is vacuumed.
+CREATE FUNCTION tidings.tend_sparingly(appended regclass) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    targets text;
+BEGIN
+    SELECT string_agg(
+        format('ALTER COLUMN %I SET STATISTICS %s', attname,
+               CASE WHEN atttypid = 'bytea'::regtype OR attname = 'response_headers' THEN 0 ELSE 10 END), ', ')
+    INTO targets
+    FROM pg_attribute WHERE attrelid = appended AND attnum > 0 AND NOT attisdropped;
+    IF targets IS NULL THEN
+        -- Retention dropped it meanwhile.
+        RETURN;
+    END IF;
+    EXECUTE format(
+        'ALTER TABLE %s %s, SET (autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.3,
+                                 autovacuum_vacuum_insert_threshold = -1)', appended, targets);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION tidings.tend_sparingly(regclass) FROM PUBLIC;
+
+SELECT tidings.tend_sparingly('tidings.idempotency_keys');
+-- Partitions do not take this over from their parents. What retention keeps of days that it drops is small, and left as it is.
+SELECT tidings.tend_sparingly(inhrelid) FROM pg_inherits
+WHERE inhparent IN ('tidings.events'::regclass, 'tidings.attempts'::regclass) ORDER BY inhrelid;
+
+-- As before, but for that.
+CREATE OR REPLACE FUNCTION tidings.make_partitions(from_day date, days integer) RETURNS void
+LANGUAGE plpgsql
+-- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that: rather try again later.
+SET lock_timeout = '1s' AS $$
+DECLARE
+    day date;
+    parent text;
+    name text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('tidings.make_partitions'));
+    FOR day IN SELECT from_day + place FROM generate_series(0, days - 1) AS place LOOP
+        FOREACH parent IN ARRAY ARRAY['events', 'attempts'] LOOP
+            name := parent || '_' || to_char(day, 'YYYYMMDD');
+            IF to_regclass('tidings.' || name) IS NULL THEN
+                BEGIN
+                    EXECUTE format('CREATE TABLE tidings.%I PARTITION OF tidings.%I FOR VALUES FROM (%L) TO (%L)', name, parent,
+                        tidings.first_id_at(day::timestamp AT TIME ZONE 'UTC'), tidings.first_id_at((day + 1)::timestamp AT TIME ZONE 'UTC'));
+                    PERFORM tidings.tend_sparingly(('tidings.' || name)::regclass);
+                EXCEPTION WHEN check_violation THEN
+                    RAISE NOTICE 'rows of % are kept in %_rest', name, parent;
+                END;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$$;
+DROP FUNCTION tidings.analyse_sparingly(regclass);
