@@ -92,8 +92,9 @@ async fn a_cold_start_gives_a_server_and_stop_ends_it() {
     assert!(home.runs(pid) && !leftover.exists());
     assert_eq!(getpgid(Some(process(pid))).expect("a group"), process(pid), "Ctrl-C does not reach it");
     assert!(home.pid_file().expect("a pid file").answers().await.is_some());
-    if let Some(answer) = ask(&server, "select current_user, current_setting('fsync'), current_setting('jit')") {
-        assert_eq!(answer, "tidings|on|off");
+    let settings = ["fsync", "jit", "backend_flush_after"].map(|name| format!("current_setting('{name}')")).join(", ");
+    if let Some(answer) = ask(&server, &format!("select current_user, {settings}")) {
+        assert_eq!(answer, "tidings|on|off|512kB");
     }
     server.stop().await.expect("stopped");
     assert!(!home.runs(pid));
