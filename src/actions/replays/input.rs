@@ -1,6 +1,6 @@
 //! What a replay is asked for with, and the checks that it passes.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -138,6 +138,11 @@ impl FilterInput {
             (true, None) => fault("state", "invalid_value", "must be `delivered`, `dead` or `cancelled`"),
             _ => {}
         }
+        for (member, time) in [("from", self.from), ("to", self.to)] {
+            if time.is_some_and(|time| !(0..=9999).contains(&time.year())) {
+                fault(member, "invalid_time", "must be a time from year 0 to 9999");
+            }
+        }
         if self.from.zip(self.to).is_some_and(|(from, to)| from > to) {
             fault("from", "from_after_to", "must not be later than `/filter/to`");
         }
@@ -180,6 +185,8 @@ mod tests {
             ("dead_letters", json!({"state": "delivered"}), "/filter/state"),
             ("deliveries", json!({"state": "pending"}), "/filter/state"),
             ("deliveries", json!({"state": "lost"}), "/filter/state"),
+            ("deliveries", json!({"from": "-4713-01-01T00:00:00Z"}), "/filter/from"),
+            ("dead_letters", json!({"to": "+10000-01-01T00:00:00Z"}), "/filter/to"),
             ("deliveries", json!({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}), "/filter/from"),
         ] {
             let faults = check(json!({"source": source, "filter": filter})).expect_err(pointer);
