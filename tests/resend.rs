@@ -107,6 +107,22 @@ async fn a_pending_one_is_due_now() {
 }
 
 #[tokio::test]
+async fn a_resend_that_waits_for_a_retry_is_due_now_when_it_is_asked_for_again() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "docintell").await;
+    let receiver = Receiver::start().await;
+    let (_, delivered) = delivery(&tenant, &receiver, Reply::Status(204)).await;
+    receiver.then(Reply::Status(500));
+    let successor = resend(&tenant, "deliveries", &delivered).await.expect(202);
+    world.drain().await;
+    assert_eq!((receiver.count(), tenant.attempts(&successor).await.len()), (2, 1));
+    let again = resend(&tenant, "deliveries", &delivered).await.expect(202);
+    assert_eq!(again["id"], successor["id"]);
+    world.drain().await;
+    assert_eq!(receiver.count(), 3, "it does not wait for its retry");
+}
+
+#[tokio::test]
 async fn the_same_resend_many_times_at_once_is_one() {
     let world = World::new().await;
     let tenant = world.tenant_with("sandbox", "docintell").await;

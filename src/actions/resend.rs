@@ -60,7 +60,12 @@ async fn resend_as_it_stands(
         State::Dead => Ok(store.revive(tenant_id, &[id], now).await?.first().copied()),
         State::Delivered | State::Cancelled => {
             match store.deliver_again(tenant_id, delivery.webhook_id, id, now).await? {
-                Successor::Made(successor) | Successor::Already(successor) => Ok(Some(successor)),
+                Successor::Made(successor) => Ok(Some(successor)),
+                Successor::Already(successor) => {
+                    // It may wait for a retry; one that was delivered just now is not pending, and stays as it is.
+                    store.hasten(tenant_id, successor, now).await?;
+                    Ok(Some(successor))
+                }
                 Successor::NotReady => Ok(None),
                 Successor::NoRoom => {
                     Err(ActionError::conflict("too_many_resends", "the event was resent too often; report it anew"))
