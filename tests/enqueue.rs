@@ -127,6 +127,25 @@ async fn what_is_wrong_is_said_clearly() {
 }
 
 #[tokio::test]
+async fn a_time_that_nobody_can_read_is_refused_and_one_that_is_stored_ends_nobody() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = listening(&tenant).await;
+    let mut producer = producer(&world).await;
+    for time in ["infinity", "-infinity", "290000-01-01", "20000-01-01", "4713-01-01 BC"] {
+        let call = "SELECT tidings.enqueue($1, 'a', '1', occurred_at => $2::text::timestamptz)";
+        let refused = sqlx::query(call).bind(&tenant.id).bind(time).execute(&mut producer).await.expect_err(time);
+        assert!(refused.to_string().contains("is not a time of the years 1 to 9999"), "{refused}");
+    }
+    let stored = "SELECT count(*) FROM tidings.tenants AS t, tidings.accept_batch(
+                      ARRAY[t.id], ARRAY[tidings.new_event_id(now())], ARRAY['a'], ARRAY['infinity'::timestamptz], ARRAY['1'::bytea],
+                      ARRAY[NULL::text], now(), NULL, '{}', ARRAY[NULL::bytea])";
+    assert_eq!(world.value::<i64>(stored).await, 1);
+    world.after(std::time::Duration::from_mins(1)).await;
+    assert_eq!(receiver.only().json()["data"], 1);
+}
+
+#[tokio::test]
 async fn the_role_for_producers_can_enqueue_and_nothing_else() {
     let world = World::new().await;
     let mut producer = producer(&world).await;
