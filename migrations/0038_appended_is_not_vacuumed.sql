@@ -4,6 +4,8 @@
 
 -- As for analysing: who reads or writes waits neither for such a lock nor behind one that waits for it.
 SET LOCAL lock_timeout = '5s';
+-- Who makes partitions would have everybody wait behind it for the locks that are had here one after another.
+SELECT pg_advisory_xact_lock(hashtext('tidings.make_partitions'));
 
 -- Makes tending a table cheap: an event's data, and what receivers answered, is not analysed, the rest rarer than by default, and only what
 -- was changed or deleted is vacuumed.
@@ -33,11 +35,12 @@ SELECT tidings.tend_sparingly('tidings.idempotency_keys');
 SELECT tidings.tend_sparingly(inhrelid) FROM pg_inherits
 WHERE inhparent IN ('tidings.events'::regclass, 'tidings.attempts'::regclass) ORDER BY inhrelid;
 
--- As before, but for that.
+-- As before, but for that, and patient for less long.
 CREATE OR REPLACE FUNCTION tidings.make_partitions(from_day date, days integer) RETURNS void
 LANGUAGE plpgsql
--- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that: rather try again later.
-SET lock_timeout = '1s' AS $$
+-- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that, but for half a second at most: rather
+-- try again later.
+SET lock_timeout = '300ms' AS $$
 DECLARE
     day date;
     parent text;

@@ -132,3 +132,12 @@ async fn nothing_that_every_delivery_writes_to_has_a_check() {
     let checked: Vec<String> = sqlx::query_scalar(checked).fetch_all(&world.pool).await.expect("constraints");
     assert_eq!(checked, Vec::<String>::new());
 }
+
+/// Who waits for everybody to be out of a table has everybody wait behind it.
+#[tokio::test]
+async fn making_partitions_gives_up_before_the_hot_path_does() {
+    let world = World::new().await;
+    let patience = "SELECT option FROM pg_proc, unnest(proconfig) AS option
+                    WHERE proname = 'make_partitions' AND pronamespace = 'tidings'::regnamespace AND option LIKE 'lock_timeout=%'";
+    assert_eq!(world.value::<String>(patience).await, "lock_timeout=300ms");
+}

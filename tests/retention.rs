@@ -236,6 +236,22 @@ async fn rows_that_belonged_to_no_day_are_dropped_as_well() {
     assert_eq!(world.value::<i64>("SELECT count(*) FROM tidings.events_rest").await, 0);
 }
 
+/// What a resend came to owe after it was looked for is not in the tables that are about to take their places.
+#[tokio::test]
+async fn what_came_to_be_needed_meanwhile_is_not_dropped_with_the_rest() {
+    let world = World::new().await;
+    world.tenant().await;
+    let mut round = world.pool.begin().await.expect("begun");
+    let begin = "SELECT tidings.begin_round((now() - interval '30 days')::date)::text";
+    let begun: String = sqlx::query_scalar(begin).fetch_one(&mut *round).await.expect("begun");
+    let late = "INSERT INTO tidings.events (tenant_id, id, type, data)
+                SELECT id, tidings.new_event_id(now() - interval '40 days'), 'a', '1' FROM tidings.tenants";
+    sqlx::query(late).execute(&mut *round).await.expect("stored");
+    let swap = "SELECT tidings.swap_kept((now() - interval '30 days')::date, $1::xid8)::text";
+    let refused = sqlx::query(swap).bind(&begun).execute(&mut *round).await.expect_err("it would be lost");
+    assert!(refused.to_string().contains("came to be needed"), "{refused}");
+}
+
 #[tokio::test]
 async fn cancellations_keys_and_deleted_webhooks_are_forgotten_in_time() {
     let world = World::new().await;
