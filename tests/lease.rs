@@ -6,6 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use tidings::actions::accept::HandOffTarget;
+use tidings::dispatch::{Config, Dispatcher};
+
 use crate::support::world::Tenant;
 use crate::support::{Receiver, Reply, World};
 
@@ -205,6 +208,82 @@ async fn a_claim_that_takes_effect_after_its_number_was_given_up_is_free_again_s
     }
     world.drain().await;
     assert_eq!(receiver.count(), 1, "long before anybody looks for holders that nobody knows");
+}
+
+/// An event for a webhook, whose claim took effect without this process having been told.
+async fn claimed_unheard(world: &World, tenant: &Tenant<'_>, webhook: &str) {
+    tenant.post(&format!("/v1/webhooks/{webhook}/deactivate"), json!({})).await.expect(200);
+    tenant.event("unheard", json!({})).await;
+    tenant.post(&format!("/v1/webhooks/{webhook}/activate"), json!({})).await.expect(200);
+    let claim = "UPDATE tidings.outbox SET holder = (SELECT max(id) FROM tidings.dispatchers), attempts = 1 WHERE holder IS NULL";
+    let claimed = sqlx::query(claim).execute(&world.pool).await.expect("claimed");
+    assert_eq!(claimed.rows_affected(), 1);
+    world.dispatcher.doubt();
+}
+
+#[tokio::test]
+async fn what_was_claimed_unheard_does_not_wait_for_a_receiver_that_is_slow() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (slow, quick) = (Receiver::start().await, Receiver::start().await);
+    let gate = gated(&slow, 204);
+    webhook(&tenant, &slow, json!({"max_in_flight": 1, "events": ["a"]})).await;
+    let id = webhook(&tenant, &quick, json!({"events": ["unheard"]})).await;
+    world.look().await;
+    tenant.events("a", 5).await;
+    world.look().await;
+    slow.wait_for(1).await;
+    claimed_unheard(&world, &tenant, &id).await;
+
+    // The request that was under way then is over, and the next one of the same webhook hangs.
+    world.look().await;
+    gate.add_permits(1);
+    for _ in 0..200 {
+        world.look().await;
+        if quick.count() == 1 && slow.count() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((quick.count(), slow.count()), (1, 2));
+    gate.add_permits(10);
+    world.drain().await;
+    assert_eq!((quick.count(), slow.count()), (1, 5), "and nothing twice");
+}
+
+#[tokio::test]
+async fn a_lock_on_what_a_dead_process_held_stops_nobody() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (locked, free) = (Receiver::start().await, Receiver::start().await);
+    let of_locked = webhook(&tenant, &locked, json!({"events": ["unheard"]})).await;
+    webhook(&tenant, &free, json!({"events": ["a"], "rate_limit": 1000})).await;
+    world.look().await;
+    claimed_unheard(&world, &tenant, &of_locked).await;
+    let mut somebody = world.pool.begin().await.expect("begun");
+    sqlx::query("SELECT FROM tidings.outbox FOR UPDATE").execute(&mut *somebody).await.expect("locked");
+
+    tenant.event("a", json!({})).await;
+    // Time enough for the process to give its old number up, and for everybody to forget it.
+    for _ in 0..10 {
+        tokio::time::timeout(5 * SECOND, world.look()).await.expect("nobody waits for the lock");
+        world.clock.advance(SECOND);
+    }
+    finish(&world).await;
+    assert_eq!((free.count(), locked.count()), (1, 0));
+    somebody.rollback().await.expect("over");
+    world.after(2 * SECOND).await;
+    assert_eq!(locked.count(), 1, "long before anybody looks for holders that nobody knows");
+}
+
+/// Of changes until then it is told nothing.
+#[tokio::test]
+async fn nothing_is_leased_before_the_first_look_at_the_webhooks() {
+    let world = World::new().await;
+    let process = Dispatcher::start(world.context.clone(), Config::default()).await.expect("a number");
+    assert!(process.offer().is_none());
+    process.tick().await.expect("a look");
+    assert!(process.offer().is_some());
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Claiming: how much of which lane to lease from the database.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ impl Dispatcher {
     pub(super) async fn claim_due(self: &Arc<Self>) -> Result<(), StoreError> {
         let Context { store, clock, telemetry, .. } = &self.context;
         let meters = &telemetry.meters.dispatch;
-        let Some(holder) = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed)) else { return Ok(()) };
+        let Some(holder) = self.claims_under() else { return Ok(()) };
         let now = clock.now();
         let due = store.due_lanes(now).await?;
         let oldest = due.iter().map(|lane| lane.due_at).min();

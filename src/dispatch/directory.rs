@@ -16,7 +16,7 @@ use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::clock::later;
 use crate::domain::ids::{EventId, TenantId, WebhookId};
-use crate::domain::lease::{DialectRevision, DispatcherId};
+use crate::domain::lease::{Claimed, DialectRevision, DispatcherId};
 use crate::domain::retry::WebhookEffect;
 use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
@@ -28,7 +28,7 @@ pub(super) const VALIDITY: Duration = Duration::from_secs(1);
 /// For how long a receiver's word about its webhook is taken from here, until the database knows and the view is renewed.
 const HUSH: Duration = Duration::from_secs(1);
 
-/// For how long it is known of an event that its data was deleted: longer than anything waits here that was claimed before.
+/// For how long it is known of an event that its data was deleted: longer than a claim or a request takes that began before.
 const ERASED: Duration = Duration::from_hours(1);
 
 /// Destinations kept; beyond that all are read again, which is rare and cheap.
@@ -52,6 +52,14 @@ pub(super) struct Language {
     pub(super) meters: Arc<meters::Dialect>,
 }
 
+/// What the lanes have to know of a look.
+pub(super) enum Changes {
+    /// What happened before it cannot be told: the first one, or the first after another server may have taken over.
+    All,
+    /// Events whose data was deleted.
+    Erased(Vec<EventId>),
+}
+
 struct Known {
     destinations: HashMap<WebhookId, Arc<Destination>>,
     /// Webhooks whose receivers want nothing until a time, at the revision that they said it of.
@@ -61,7 +69,9 @@ struct Known {
     /// What the last look saw, and when it began.
     seen: Option<Snapshot>,
     seen_at: Option<Instant>,
-    /// The numbers under which the database was told what is in force here.
+    /// The era of connections that it saw it in: who took over may count transactions anew that it had not heard of.
+    era: u64,
+    /// The numbers under which the database was told what is in force here; none since something changed.
     told: Vec<DispatcherId>,
     /// Counts looks that dropped something: what was read before one must not be kept after it.
     drops: u64,
@@ -75,6 +85,7 @@ impl Directory {
             erased: HashMap::new(),
             seen: None,
             seen_at: None,
+            era: 0,
             told: Vec::new(),
             drops: 0,
         };
@@ -86,6 +97,11 @@ impl Directory {
         self.known().seen_at.is_some_and(|at| at.elapsed() < VALIDITY)
     }
 
+    /// Whether anything was seen yet.
+    pub(super) fn has_looked(&self) -> bool {
+        self.known().seen.is_some()
+    }
+
     /// Drops everything: nobody waited for this process while its lease was over.
     pub(super) fn forget(&self) {
         let mut known = self.known();
@@ -93,32 +109,58 @@ impl Directory {
         known.drops += 1;
     }
 
-    /// Drops what changed since the last look, sets the clock, and tells the database that the changes are in force here.
-    pub(super) async fn refresh(&self, process: Vec<DispatcherId>) -> Result<(), StoreError> {
+    /// Looks for changes: drops what changed since the last look, and sets the clock. When the lanes have done their part, the database is to
+    /// be told ([`Directory::tell`]).
+    pub(super) async fn look(&self) -> Result<Changes, StoreError> {
         let store = &self.context.store;
-        let began = Instant::now();
-        let seen = self.known().seen.clone();
+        let (began, era) = (Instant::now(), store.era());
+        let seen = {
+            let known = self.known();
+            known.seen.clone().filter(|_| known.era == era)
+        };
         let news = store.news(seen.as_ref()).await?;
         self.context.clock.follow(news.database_now, began.elapsed());
-        {
-            let mut known = self.known();
-            for id in &news.changed {
-                known.destinations.remove(id);
-            }
-            let now = self.context.clock.now();
-            known.hushed.retain(|_, (_, until)| now < *until);
-            known.erased.retain(|_, learnt| learnt.elapsed() < ERASED);
-            known.erased.extend(news.erased.iter().map(|id| (*id, began)));
-            known.drops += u64::from(!news.changed.is_empty());
-            known.seen = Some(news.snapshot.clone());
-            known.seen_at = Some(began);
+        let now = self.context.clock.now();
+        let mut known = self.known();
+        if seen.is_none() {
+            known.destinations.clear();
         }
-        let told = self.known().told == process;
-        if !news.changed.is_empty() || !news.erased.is_empty() || !told {
-            store.caught_up(&process, &news.snapshot).await?;
+        for id in &news.changed {
+            known.destinations.remove(id);
+        }
+        known.hushed.retain(|_, (_, until)| now < *until);
+        known.erased.retain(|_, learnt| learnt.elapsed() < ERASED);
+        known.erased.extend(news.erased.iter().map(|id| (*id, began)));
+        known.drops += u64::from(seen.is_none() || !news.changed.is_empty());
+        if seen.is_none() || !news.changed.is_empty() || !news.erased.is_empty() {
+            known.told.clear();
+        }
+        known.seen = Some(news.snapshot);
+        known.seen_at = Some(began);
+        known.era = era;
+        Ok(if seen.is_none() { Changes::All } else { Changes::Erased(news.erased) })
+    }
+
+    /// Tells the database that the changes are in force here, under all numbers of this process, unless it knows.
+    pub(super) async fn tell(&self, process: Vec<DispatcherId>) -> Result<(), StoreError> {
+        let seen = {
+            let known = self.known();
+            known.seen.clone().filter(|_| known.told != process)
+        };
+        if let Some(seen) = seen {
+            self.context.store.caught_up(&process, &seen).await?;
             self.known().told = process;
         }
         Ok(())
+    }
+
+    /// Parts what was claimed from that whose data was deleted meanwhile.
+    pub(super) fn without_erased(&self, claimed: Vec<Claimed>) -> (Vec<Claimed>, Vec<Claimed>) {
+        let known = self.known();
+        if known.erased.is_empty() {
+            return (claimed, Vec::new());
+        }
+        claimed.into_iter().partition(|one| !known.erased.contains_key(&one.event.id))
     }
 
     /// Whether the data of an event was deleted, so that it is sent no more.

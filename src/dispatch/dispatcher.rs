@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::Config;
 use super::chores::Chores;
-use super::directory::Directory;
+use super::directory::{Changes, Directory};
 use super::lanes::{Lanes, Pushed};
 use super::lease::Lease;
 use super::settler::Settler;
@@ -22,7 +22,7 @@ use super::workers::Crew;
 use crate::actions::Context;
 use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
-use crate::domain::lease::Claimed;
+use crate::domain::lease::{Claimed, Holder};
 use crate::store::StoreError;
 use crate::store::outbox::accept::HandOff;
 
@@ -149,10 +149,23 @@ impl Dispatcher {
         if self.lease.keep(&self.context.store).await? {
             // Nobody waited for this process while its lease was over.
             self.directory.forget();
-            let waiting = self.lanes().withdraw_all();
-            self.returned().extend(waiting);
+            self.take_back(|_| true);
+        } else if let Some(successor) = self.lease.successor() {
+            // A number that is on its way out is not to wait for a receiver that is slow.
+            self.take_back(|claimed| claimed.holder.id() != successor);
         }
-        self.directory.refresh(self.lease.ids()).await
+        match self.directory.look().await? {
+            Changes::All => self.take_back(|_| true),
+            Changes::Erased(events) if events.is_empty() => {}
+            Changes::Erased(events) => self.take_back(|claimed| events.contains(&claimed.event.id)),
+        }
+        self.directory.tell(self.lease.ids()).await
+    }
+
+    /// Takes back what waits and is such, to be released by the next look.
+    fn take_back(&self, is_such: impl Fn(&Claimed) -> bool) {
+        let waiting = self.lanes().withdraw_those(is_such);
+        self.returned().extend(waiting);
     }
 
     /// Gives back what cannot be sent, does the chores that are due, claims.
@@ -168,6 +181,7 @@ impl Dispatcher {
 
     async fn search(self: &Arc<Self>) -> Result<(), StoreError> {
         self.release_returned().await?;
+        self.lease.retire(&self.context.store).await?;
         self.chores.tick(&self.context).await?;
         self.claim_due().await?;
         self.vitals.tick(&self.context, &self.config).await;
@@ -189,11 +203,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Queues what was claimed, as far as there is room; the rest goes back.
+    /// Queues what was claimed, as far as there is room; the rest goes back, and what was erased while it was being claimed.
     pub(super) fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
         let (hired, rest) = {
             let mut lanes = self.lanes();
-            let (mut startable, mut rest) = (0, Vec::new());
+            let (claimed, mut rest) = self.directory.without_erased(claimed);
+            let mut startable = 0;
             for one in claimed {
                 match lanes.push(one) {
                     Pushed::Startable => startable += 1,
@@ -217,6 +232,12 @@ impl Dispatcher {
         self.employ(hired);
     }
 
+    /// What to lease under; `None` while nothing may be leased. Before the first look nothing is: of changes until then there is no news.
+    pub(super) fn claims_under(&self) -> Option<Holder> {
+        let may_claim = self.directory.has_looked() && !self.closing.load(Ordering::Relaxed);
+        self.lease.holder().filter(|_| may_claim)
+    }
+
     /// Takes back a delivery that cannot be sent now, with all that waits behind it.
     pub(super) fn give_back(&self, claimed: Claimed) {
         let rest = self.lanes().withdraw(claimed.webhook_id);
@@ -227,8 +248,7 @@ impl Dispatcher {
 
     /// Takes back all that waits.
     pub(super) async fn give_back_all(&self) -> Result<(), StoreError> {
-        let waiting = self.lanes().withdraw_all();
-        self.returned().extend(waiting);
+        self.take_back(|_| true);
         self.release_returned().await
     }
 
@@ -244,7 +264,7 @@ impl Dispatcher {
 /// Accepted deliveries come in here without a query.
 impl HandOffTarget for Arc<Dispatcher> {
     fn offer(&self) -> Option<HandOff> {
-        let holder = self.lease.holder().filter(|_| !self.closing.load(Ordering::Relaxed))?;
+        let holder = self.claims_under()?;
         let lanes = self.lanes();
         lanes.has_room().then(|| HandOff { holder, crowded: lanes.crowded() })
     }

@@ -243,10 +243,20 @@ impl Lanes {
         std::mem::take(&mut lane.queue).into()
     }
 
-    /// Takes everything that waits out of all lanes.
-    pub(super) fn withdraw_all(&mut self) -> Vec<Claimed> {
-        let ids: Vec<_> = self.by_webhook.keys().copied().collect();
-        ids.into_iter().flat_map(|id| self.withdraw(id)).collect()
+    /// Takes what waits and is such out of all lanes.
+    pub(super) fn withdraw_those(&mut self, is_such: impl Fn(&Claimed) -> bool) -> Vec<Claimed> {
+        let mut withdrawn = Vec::new();
+        for (id, lane) in &mut self.by_webhook {
+            let weight = lane.weight;
+            let taken = lane.take_those(&is_such);
+            if !taken.is_empty() {
+                self.crowded.remove(id);
+                self.queued -= taken.len();
+                self.weight -= weight - lane.weight;
+                withdrawn.extend(taken);
+            }
+        }
+        withdrawn
     }
 
     /// The lanes that take nothing more by hand-off.

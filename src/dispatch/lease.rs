@@ -2,8 +2,8 @@
 //!
 //! A statement that claims can fail after it took effect: the connection broke, or the answer was lost. What it leased then
 //! names this process as holder, but this process does not know of it. So after a doubt the process goes on under a new
-//! number, keeps the old one alive until everything it knows of that was claimed under it is settled, and then gives the old
-//! number up, which frees the rest.
+//! number, gives back what waits under the old one, keeps that alive until all that is under way under it is settled, and then
+//! gives it up, which frees the rest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -64,8 +64,8 @@ impl Lease {
         self.in_doubt.store(true, Ordering::Relaxed);
     }
 
-    /// Renews the lease when a third of it is over, and settles doubts. `true` means that it had run out: what was held is lost to
-    /// others, and the process goes on under a new number.
+    /// Renews the lease when a third of it is over, and goes on under a new number after a doubt. `true` means that it had run out:
+    /// what was held is lost to others, and the process goes on under a new number.
     pub(super) async fn keep(&self, store: &Store) -> Result<bool, StoreError> {
         // Taken back first: a doubt that comes up under the new number is another one.
         if self.in_doubt.swap(false, Ordering::Relaxed) {
@@ -73,10 +73,7 @@ impl Lease {
             self.numbers().push(fresh);
             info!("a claim failed halfway: going on under a new number");
         }
-        // To retire a number may take long, where much is pending.
-        let ran_out = self.renew(store).await?;
-        self.retire(store).await?;
-        Ok(ran_out)
+        self.renew(store).await
     }
 
     /// Whether nothing in this process was claimed under any of its numbers.
@@ -92,16 +89,29 @@ impl Lease {
         Ok(())
     }
 
-    /// Gives up old numbers under which nothing is on its way any more.
-    async fn retire(&self, store: &Store) -> Result<(), StoreError> {
-        let idle: Vec<_> = {
-            let numbers = self.numbers();
-            let old = numbers.len().saturating_sub(1);
-            numbers.iter().take(old).filter(|number| number.holder.is_last()).map(|number| number.holder.id()).collect()
-        };
+    /// The number to claim under, where others are on their way out: what waits under those is to be given back.
+    pub(super) fn successor(&self) -> Option<DispatcherId> {
+        let numbers = self.numbers();
+        numbers.last().filter(|_| numbers.len() > 1).map(|number| number.holder.id())
+    }
+
+    /// Gives up old numbers under which nothing is on its way any more. One that cannot be given up now runs out by itself, since it is
+    /// renewed no more.
+    pub(super) async fn retire(&self, store: &Store) -> Result<(), StoreError> {
+        let mut idle = Vec::new();
+        {
+            let mut numbers = self.numbers();
+            let current = numbers.last().map(|number| number.holder.id());
+            numbers.retain(|number| {
+                let is_over = Some(number.holder.id()) != current && number.holder.is_last();
+                if is_over {
+                    idle.push(number.holder.id());
+                }
+                !is_over
+            });
+        }
         for id in idle {
             store.retire(id, self.clock.now()).await?;
-            self.numbers().retain(|number| number.holder.id() != id);
         }
         Ok(())
     }
@@ -119,11 +129,11 @@ impl Lease {
             let mut numbers = self.numbers();
             if renewed {
                 numbers.iter_mut().filter(|number| number.holder.id() == id).for_each(|number| number.since = since);
-            } else {
+            } else if let Some(place) = numbers.iter().position(|number| number.holder.id() == id) {
                 warn!("the lease ran out: what was held is left to others");
                 self.meters.dispatch.expired();
                 ran_out = true;
-                numbers.retain(|number| number.holder.id() != id);
+                numbers.remove(place);
             }
         }
         if ran_out || self.numbers().is_empty() {

@@ -89,6 +89,8 @@ pub struct Store {
     pub(super) watch: Pool,
     /// Who is owed what, as far as it was asked.
     pub(super) routes: Arc<Routes>,
+    /// Counted by all three pools.
+    era: Era,
 }
 
 /// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
@@ -141,7 +143,13 @@ impl Store {
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
             routes: Arc::new(Routes::new(&era)),
+            era,
         })
+    }
+
+    /// The era of connections: in the next one, what was seen in this one may be something else.
+    pub(crate) fn era(&self) -> u64 {
+        self.era.now()
     }
 
     /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.

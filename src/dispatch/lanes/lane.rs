@@ -78,6 +78,17 @@ impl Lane {
         (later, weight)
     }
 
+    /// Takes out what waits and is such; the others keep their order.
+    pub(super) fn take_those(&mut self, is_such: impl Fn(&Claimed) -> bool) -> Vec<Claimed> {
+        if !self.queue.iter().any(&is_such) {
+            return Vec::new();
+        }
+        let (taken, kept): (Vec<_>, Vec<_>) = self.queue.drain(..).partition(is_such);
+        self.weight = kept.iter().map(weight).sum();
+        self.queue = kept.into();
+        taken
+    }
+
     /// How many more deliveries fit, going by the last one, into so many bytes: one at least where none waits.
     pub(super) fn fits(&self, bytes: usize) -> usize {
         let fits = bytes.saturating_sub(self.weight) / self.usual_weight;

@@ -276,3 +276,24 @@ fn what_may_start_since_others_have_ended_has_somebody_called_for_it() {
     }
     assert!(matches!(lanes.push(claimed(webhook(1))), Pushed::Startable), "it has three more places, and no turn yet");
 }
+
+#[test]
+fn some_are_taken_out_and_the_others_keep_their_order_and_their_room() {
+    let held_by =
+        |number, place| Claimed { holder: Holder::new(DispatcherId(number)), attempt: place, ..claimed(webhook(1)) };
+    let mut lanes = Lanes::new(1_024);
+    lanes.hire(16);
+    for place in 1..=6 {
+        assert!(!lanes.push(held_by(i32::from(place % 2), place)).is_refused(), "there is room");
+    }
+    assert!(!lanes.push(Claimed { holder: Holder::new(DispatcherId(0)), ..claimed(webhook(2)) }).is_refused());
+    let before = lanes.weight;
+    let taken = lanes.withdraw_those(|claimed| claimed.holder.id() == DispatcherId(1));
+    assert_eq!(taken.iter().map(|claimed| claimed.attempt).collect::<Vec<_>>(), [1, 3, 5]);
+    assert_eq!((lanes.queued(), lanes.weight), (4, before / 7 * 4));
+    lanes.learn(webhook(1), 16);
+    let left: Vec<_> =
+        std::iter::from_fn(|| lanes.next()).map(|claimed| (claimed.webhook_id, claimed.attempt)).collect();
+    let of_first: Vec<_> = left.iter().filter(|(id, _)| *id == webhook(1)).map(|(_, place)| *place).collect();
+    assert_eq!((of_first, left.len(), lanes.weight), (vec![2, 4, 6], 4, 0));
+}

@@ -70,7 +70,7 @@ impl Store {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// What changed since a snapshot (everything, without one).
+    /// What changed since a snapshot (nothing is told without one).
     pub async fn news(&self, since: Option<&Snapshot>) -> Result<News, StoreError> {
         let row = sqlx::query!(
             r#"SELECT clock_timestamp() AS "now!", pg_current_snapshot()::text AS "snapshot!",
@@ -123,21 +123,44 @@ impl Store {
 
     /// Frees the deliveries of dispatchers whose lease ran out, and of such as are no longer known; returns how many.
     ///
-    /// A dispatcher is forgotten only after a grace time, so that a statement of it that was under way is seen too.
+    /// Whose they are is read first: a dispatcher that enlists meanwhile is among neither. One is forgotten only after a grace time, so that
+    /// a statement of it that was under way is seen too, and not while a delivery that somebody has locked still names it.
     pub async fn rescue(&self, now: DateTime<Utc>, grace: Duration) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let freed = sqlx::query!(
-            "UPDATE tidings.outbox AS o SET holder = NULL
-             WHERE o.holder IS NOT NULL
-               AND o.holder NOT IN (SELECT id FROM tidings.dispatchers WHERE lease_until > $1)",
+        let gone = sqlx::query_scalar!(
+            r#"SELECT id AS "id!" FROM tidings.dispatchers WHERE lease_until <= $1
+               UNION
+               SELECT o.holder FROM tidings.outbox AS o
+               WHERE o.holder IS NOT NULL AND o.holder NOT IN (SELECT id FROM tidings.dispatchers)"#,
             now,
         )
-        .execute(&mut *transaction)
+        .fetch_all(&self.pool)
         .await?;
-        sqlx::query!("DELETE FROM tidings.dispatchers WHERE lease_until <= $1", now - grace)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let freed = self.free(&gone).await?;
+        sqlx::query!(
+            "DELETE FROM tidings.dispatchers
+             WHERE lease_until <= $1 AND id NOT IN (SELECT o.holder FROM tidings.outbox AS o WHERE o.holder = ANY ($2))",
+            now - grace,
+            &gone,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(freed)
+    }
+
+    /// Frees what is held under some numbers, but for deliveries that another transaction has locked: nobody is waited for.
+    async fn free(&self, holders: &[i32]) -> Result<u64, StoreError> {
+        let freed = sqlx::query!(
+            "UPDATE tidings.outbox AS o SET holder = NULL
+             WHERE o.holder = ANY ($1) AND o.ctid = ANY (ARRAY(
+                 SELECT ctid FROM tidings.outbox AS row WHERE row.holder = ANY ($1) FOR UPDATE SKIP LOCKED
+             ))",
+            holders,
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(freed.rows_affected())
     }
 
@@ -155,25 +178,22 @@ impl Store {
     /// Frees whatever is held under a number that is in doubt, and ends its lease. It stays on the list for the time that
     /// [`Store::rescue`] allows: the claim that put it in doubt may still be under way, and take effect after this.
     pub async fn retire(&self, id: DispatcherId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query!("UPDATE tidings.outbox SET holder = NULL WHERE holder = $1", id.0)
-            .execute(&mut *transaction)
-            .await?;
+        self.free(&[id.0]).await?;
         sqlx::query!("UPDATE tidings.dispatchers SET lease_until = least(lease_until, $2) WHERE id = $1", id.0, now)
-            .execute(&mut *transaction)
+            .execute(&self.pool)
             .await?;
-        transaction.commit().await?;
         Ok(())
     }
 
-    /// Frees whatever a process still holds and strikes it off the list.
+    /// Frees whatever a process still holds and strikes it off the list; where somebody has locked some of it, its lease runs out.
     pub async fn discharge(&self, id: DispatcherId) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query!("UPDATE tidings.outbox SET holder = NULL WHERE holder = $1", id.0)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query!("DELETE FROM tidings.dispatchers WHERE id = $1", id.0).execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        self.free(&[id.0]).await?;
+        sqlx::query!(
+            "DELETE FROM tidings.dispatchers WHERE id = $1 AND NOT EXISTS (SELECT FROM tidings.outbox WHERE holder = $1)",
+            id.0
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 }
