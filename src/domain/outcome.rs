@@ -109,7 +109,8 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
-    /// Reads the header's value: whole seconds, or an HTTP date. Anything else is as if there were no header.
+    /// Reads the header's value: whole seconds, or an HTTP date in any of its
+    /// [three forms](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7). Anything else is as if there were no header.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let value = value.trim();
@@ -117,7 +118,8 @@ impl RetryAfter {
             // More digits than fit mean "very long", which the caller clamps.
             return Some(Self::Delay(Duration::from_secs(value.parse().unwrap_or(u64::MAX))));
         }
-        DateTime::parse_from_rfc2822(value).ok().map(|date| Self::Date(date.to_utc()))
+        let usual = DateTime::parse_from_rfc2822(value).ok().map(|date| date.to_utc());
+        usual.or_else(|| httpdate::parse_http_date(value).ok().map(DateTime::from)).map(Self::Date)
     }
 
     /// The time it names, seen from `now`, at most `limit` away.
@@ -172,6 +174,8 @@ mod tests {
         assert_eq!(until("120"), Some(120));
         assert_eq!(until(" 5 "), Some(5));
         assert_eq!(until("Thu, 01 Jan 1970 00:00:42 GMT"), Some(42));
+        assert_eq!(until("Thursday, 01-Jan-70 00:00:42 GMT"), Some(42), "as in RFC 850");
+        assert_eq!(until("Thu Jan  1 00:00:42 1970"), Some(42), "as asctime writes it");
         assert_eq!(until("Wed, 31 Dec 1969 00:00:00 GMT"), Some(0), "a past date means now");
         assert_eq!(until("999999999999999999999999"), Some(3600));
         assert_eq!(until("Fri, 01 Jan 2100 00:00:00 GMT"), Some(3600));
