@@ -109,7 +109,15 @@ async fn on_database(
     };
     let clock = app.clock().clone();
     let stop = shutdown.child_token();
-    let running = tokio::spawn(app.run(stop.clone()));
+    // However it ends, this ends with it.
+    let ended = stop.clone().drop_guard();
+    let running = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let _ended = ended;
+            app.run(stop).await;
+        }
+    });
     let visitor = Visitor::new(front, config.server.platform_key.clone());
     let shown =
         show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
