@@ -88,6 +88,12 @@ impl Call {
         self
     }
 
+    /// Whether a parameter narrows what is listed.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        self.query.iter().any(|(name, _)| name.starts_with("filter["))
+    }
+
     /// With a body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {

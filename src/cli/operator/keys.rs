@@ -37,7 +37,7 @@ pub(in crate::cli) enum Keys {
         #[arg(long, value_name = "ROLE,…", value_delimiter = ',', required_unless_present = "platform")]
         roles: Vec<Role>,
         /// A platform key instead, which manages tenants and keys
-        #[arg(long, conflicts_with = "roles")]
+        #[arg(long, conflicts_with_all = ["roles", "tenant"])]
         platform: bool,
         /// For people: who has it
         #[arg(long, value_name = "TEXT")]

@@ -14,7 +14,7 @@ const PAGE: usize = 100;
 /// How much of a list is wanted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Amount {
-    /// Rows at most, newest first
+    /// Rows at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     limit: usize,
     /// All rows, however many
@@ -44,7 +44,11 @@ impl Desk {
             }
         }
         if shown == 0 {
-            self.screen.note(empty);
+            self.screen.note(if call.is_filtered() {
+                "None match. Without the options that narrow the list, there may be some."
+            } else {
+                empty
+            });
         } else if after.is_some() {
             self.screen.note("There are more: --limit N shows N of them, --all shows all.");
         }

@@ -52,7 +52,7 @@ impl Profile {
         };
         // What toml quotes of the file could be a key.
         let mut tables: BTreeMap<String, Table> = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             Failure::told(format!("{shown}:{line}: {}", error.message()))
         })?;
         let Some(table) = tables.remove(name) else {

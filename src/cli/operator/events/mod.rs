@@ -80,7 +80,7 @@ pub(in crate::cli) struct Send {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data", "file", "idempotency_key", "occurred_at", "dry_run"])]
     batch: Option<PathBuf>,
     /// Leave out the first lines of the batch, which were accepted before
-    #[arg(long, value_name = "LINES", requires = "batch", default_value_t = 0)]
+    #[arg(long, value_name = "LINES", requires = "batch", conflicts_with_all = ["event_type", "data", "file"], default_value_t = 0)]
     skip: usize,
 }
 

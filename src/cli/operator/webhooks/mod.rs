@@ -160,6 +160,9 @@ impl Command for Webhooks {
                 if !events.is_empty() {
                     body.insert("events".into(), events.into());
                 }
+                if let Some(both) = clear.iter().find(|member| body.contains_key(*member)) {
+                    return Err(Failure::told(format!("`{both}` is given a value and cleared: do one of them")));
+                }
                 body.extend(clear.into_iter().map(|member| (member, serde_json::Value::Null)));
                 if body.is_empty() {
                     return Err(Failure::told("nothing to change was named: see `tidings webhooks update --help`"));
