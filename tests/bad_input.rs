@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -200,4 +200,19 @@ async fn what_is_not_json_is_told_with_its_place() {
         is(&post_text(&tenant, path, &[JSON], open).await, "400 invalid_json", path);
     }
     nothing_is_stored(&world, "JSON").await;
+}
+
+/// What was meant by it would not be done.
+#[tokio::test]
+async fn an_action_that_takes_no_body_says_so() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let webhook = tenant.webhook("https://example.com/hook").await;
+    let path = |verb: &str| format!("/v1/webhooks/{}/{verb}", webhook["id"].as_str().expect("an id"));
+    tenant.post(&path("deactivate"), json!({})).await.expect(200);
+    tenant.post(&path("deactivate"), Value::Null).await.expect(200);
+    let refused = tenant.post(&path("activate"), json!({"skip_backlog": true})).await;
+    is(&refused, "400 unwanted_body", "what was meant for the query");
+    let shown = tenant.get(&format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))).await.expect(200);
+    assert_eq!(shown["state"], "inactive", "{shown}");
 }

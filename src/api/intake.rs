@@ -53,6 +53,24 @@ impl<T: DeserializeOwned> FromRequest<Api> for OptionalJson<T> {
     }
 }
 
+/// For actions that take no body: `{}` and `null` are as good as none, and anything else is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+impl FromRequest<Api> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        match body::read(request, api).await?.trim_ascii() {
+            b"" | b"{}" | b"null" => Ok(Self),
+            _ => {
+                let detail = "leave it out; parameters, where this path has any, stand behind the `?`";
+                Err(Problem::new(kinds::UNWANTED_BODY, detail))
+            }
+        }
+    }
+}
+
 /// A JSON body whose bytes are wanted as they came; [`parse`] reads them.
 #[derive(Debug)]
 pub struct JsonBytes(pub Bytes);

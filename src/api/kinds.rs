@@ -35,6 +35,8 @@ kinds! {
     INVALID_JSON = BAD_REQUEST "invalid_json" "The body is not JSON";
     /// The body could not be read to its end.
     INVALID_BODY = BAD_REQUEST "unreadable_body" "The body could not be read";
+    /// A body for an action that takes none: what was meant by it would not be done.
+    UNWANTED_BODY = BAD_REQUEST "unwanted_body" "This path takes no body";
     /// No key, or one that is not known.
     UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "A valid API key is needed";
     /// The key lacks the role.

@@ -122,12 +122,11 @@ impl Check<'_> {
         let reserved: Vec<_> = self.profile.header_names().collect();
         let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         if let Err(error) = check_custom_headers(pairs, &reserved) {
-            let pointer = format!("/headers/{}", error.name.replace('~', "~0").replace('/', "~1"));
-            self.fault(pointer, "invalid_header", error.why.to_string());
+            self.fault(of_header(&error.name), "invalid_header", error.why.to_string());
         }
         if let Some((name, _)) = headers.iter().find(|(_, value)| value == Keys::REDACTED) {
             let detail = "is the mark that answers show in a credential's place: send the value itself";
-            self.fault(format!("/headers/{name}"), "redacted_value", detail);
+            self.fault(of_header(name), "redacted_value", detail);
         }
         let keys = &self.context.master_keys;
         webhook.headers = if headers.is_empty() {
@@ -207,4 +206,8 @@ fn cleared_by_null<T>(member: Member<T>, current: Option<T>) -> Option<T> {
         Member::Null => None,
         Member::Is(value) => Some(value),
     }
+}
+/// The JSON Pointer of a custom header (RFC 6901).
+fn of_header(name: &str) -> String {
+    format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
 }

@@ -23,8 +23,8 @@ const IDS: [(&str, &str); 7] = [
 pub(super) fn finish(document: &mut Value) {
     rename_lists(document);
     for (path, item) in members(&mut document["paths"]) {
-        for operation in members(item).map(|(_, operation)| operation) {
-            complete(path, operation);
+        for (method, operation) in members(item) {
+            complete(path, method, operation);
         }
     }
     let (responses, examples) = problems::components();
@@ -44,7 +44,7 @@ pub(super) fn finish(document: &mut Value) {
     } });
 }
 
-fn complete(path: &str, operation: &mut Value) {
+fn complete(path: &str, method: &str, operation: &mut Value) {
     let mut codes = own_codes(operation);
     add(&mut codes, kinds::INTERNAL);
     who_may(operation, &mut codes);
@@ -61,6 +61,10 @@ fn complete(path: &str, operation: &mut Value) {
             kinds::UNSUPPORTED_MEDIA_TYPE,
             kinds::INVALID,
         ] {
+            add(&mut codes, kind);
+        }
+    } else if method == "post" {
+        for kind in [kinds::UNWANTED_BODY, kinds::INVALID_BODY, kinds::SLOW_BODY, kinds::TOO_LARGE] {
             add(&mut codes, kind);
         }
     }

@@ -14,6 +14,7 @@ use super::path::Id;
 use crate::actions::resend::resend_dead_letter;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
+use crate::api::intake::NoBody;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query, Reader};
@@ -152,6 +153,7 @@ pub(in crate::api) async fn resend(
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<(StatusCode, Answer<DeliveryView>), Problem> {
     let delivery = resend_dead_letter(&api, operator.tenant_id, id).await?;
     Ok((StatusCode::ACCEPTED, Answer(delivery.into())))

@@ -15,6 +15,7 @@ use crate::actions::resend::resend_delivery;
 use crate::actions::show_attempt::show_attempts;
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
+use crate::api::intake::NoBody;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query, Reader};
@@ -121,6 +122,7 @@ pub(in crate::api) async fn resend(
     Id(id): Id<DeliveryId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<(StatusCode, Answer<DeliveryView>), Problem> {
     let delivery = resend_delivery(&api, operator.tenant_id, id).await?;
     Ok((StatusCode::ACCEPTED, Answer(delivery.into())))

@@ -14,7 +14,7 @@ use super::path::Id;
 use crate::actions::replays::{self, Input};
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
-use crate::api::intake::Json;
+use crate::api::intake::{Json, NoBody};
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query};
@@ -108,6 +108,7 @@ pub(in crate::api) async fn pause(
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Answer<ReplayView>, Problem> {
     say(&api, operator.tenant_id, id, Word::Pause).await
 }
@@ -124,6 +125,7 @@ pub(in crate::api) async fn resume(
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Answer<ReplayView>, Problem> {
     say(&api, operator.tenant_id, id, Word::Resume).await
 }
@@ -140,6 +142,7 @@ pub(in crate::api) async fn cancel(
     Id(id): Id<ReplayId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Answer<ReplayView>, Problem> {
     say(&api, operator.tenant_id, id, Word::Cancel).await
 }

@@ -12,7 +12,7 @@ use super::super::path::Id;
 use super::view::{self, OutcomeView, TestView, WebhookView, WithSecrets};
 use crate::actions::webhooks::{self, Verification};
 use crate::api::auth::{Authorized, Manager};
-use crate::api::intake::OptionalJson;
+use crate::api::intake::{NoBody, OptionalJson};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query};
 use crate::api::{Api, kinds};
@@ -31,6 +31,7 @@ pub(in crate::api) async fn verify(
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     match webhooks::verify(&api, manager.tenant_id, id).await? {
         Verification::Passed(webhook) => view::answer(&api, &webhook),
@@ -99,6 +100,7 @@ pub(in crate::api) async fn activate(
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
     query: Query,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     let skip_backlog = query.read(|reader| reader.flag("skip_backlog"))?.unwrap_or(false);
     let (webhook, skipped) = webhooks::activate(&api, manager.tenant_id, id, skip_backlog).await?;
@@ -120,6 +122,7 @@ pub(in crate::api) async fn deactivate(
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Response, Problem> {
     view::answer(&api, &webhooks::deactivate(&api, manager.tenant_id, id).await?)
 }
@@ -136,6 +139,7 @@ pub(in crate::api) async fn test(
     Id(id): Id<WebhookId>,
     State(api): State<Api>,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<TestView>, Problem> {
     let result = webhooks::send_test(&api, manager.tenant_id, id).await?;
     Ok(Json(result.into()))
