@@ -38,9 +38,9 @@ WHERE inhparent IN ('tidings.events'::regclass, 'tidings.attempts'::regclass) OR
 -- As before, but for that, and patient for less long.
 CREATE OR REPLACE FUNCTION tidings.make_partitions(from_day date, days integer) RETURNS void
 LANGUAGE plpgsql
--- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that, but for half a second at most: rather
--- try again later.
-SET lock_timeout = '300ms' AS $$
+-- Attaching a partition waits for everybody who reads the parent, and everybody after waits for that, but for half a second at most: first
+-- events are waited for, then attempts. Rather try again later.
+SET lock_timeout = '200ms' AS $$
 DECLARE
     day date;
     parent text;

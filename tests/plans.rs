@@ -139,5 +139,5 @@ async fn making_partitions_gives_up_before_the_hot_path_does() {
     let world = World::new().await;
     let patience = "SELECT option FROM pg_proc, unnest(proconfig) AS option
                     WHERE proname = 'make_partitions' AND pronamespace = 'tidings'::regnamespace AND option LIKE 'lock_timeout=%'";
-    assert_eq!(world.value::<String>(patience).await, "lock_timeout=300ms");
+    assert_eq!(world.value::<String>(patience).await, "lock_timeout=200ms");
 }
