@@ -145,3 +145,20 @@ async fn what_retention_copies_is_not_brought_back() {
     keeper.tidy().await.expect("tidied");
     assert_eq!(traces(&world, "hush-hush").await, [""; 0]);
 }
+
+/// Who looks for the first time, or after another server may have taken over, may hold what was erased just before.
+#[tokio::test]
+async fn the_first_look_is_told_what_was_erased_lately() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (old, late) = (tenant.event("a", json!({"n": 1})).await, tenant.event("a", json!({"n": 2})).await);
+    for event in [&old, &late] {
+        erase(&tenant, event).await;
+    }
+    let age = "UPDATE tidings.erasures SET deleted_at = now() - interval '2 hours' WHERE event_id = tidings.parse_id('evt_', $1)";
+    sqlx::query(age).bind(&old).execute(&world.pool).await.expect("aged");
+    let news = world.context.store.news(None, Duration::from_hours(1)).await.expect("news");
+    assert_eq!(news.erased.iter().map(ToString::to_string).collect::<Vec<_>>(), [late]);
+    let news = world.context.store.news(Some(&news.snapshot), Duration::from_hours(1)).await.expect("news");
+    assert!(news.erased.is_empty());
+}

@@ -234,6 +234,10 @@ async fn what_was_claimed_unheard_does_not_wait_for_a_receiver_that_is_slow() {
     world.look().await;
     slow.wait_for(1).await;
     claimed_unheard(&world, &tenant, &id).await;
+    // Somebody has locked one that waits.
+    let mut somebody = world.pool.begin().await.expect("begun");
+    let last = "SELECT FROM tidings.outbox WHERE webhook_id <> tidings.parse_id('wh_', $1) ORDER BY id DESC LIMIT 1 FOR UPDATE";
+    sqlx::query(last).bind(&id).execute(&mut *somebody).await.expect("locked");
 
     // The request that was under way then is over, and the next one of the same webhook hangs.
     world.look().await;
@@ -246,8 +250,10 @@ async fn what_was_claimed_unheard_does_not_wait_for_a_receiver_that_is_slow() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!((quick.count(), slow.count()), (1, 2));
+    somebody.rollback().await.expect("over");
     gate.add_permits(10);
-    world.drain().await;
+    world.after(SECOND).await;
+    world.after(SECOND).await;
     assert_eq!((quick.count(), slow.count()), (1, 5), "and nothing twice");
 }
 

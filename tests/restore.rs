@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::support::{Receiver, World};
 
+const HOUR: Duration = Duration::from_hours(1);
+
 #[tokio::test]
 async fn webhooks_restored_from_another_server_are_not_news_for_ever() {
     let world = World::new().await;
@@ -14,13 +16,13 @@ async fn webhooks_restored_from_another_server_are_not_news_for_ever() {
     let webhook = tenant.webhook(&receiver.url).await;
     // What `pg_dump` carries over: the number of a transaction that the new server has yet to come to.
     sqlx::query("UPDATE tidings.webhooks SET changed = '900000000000'").execute(&world.pool).await.expect("restored");
-    let news = world.context.store.news(None).await.expect("news");
-    let again = world.context.store.news(Some(&news.snapshot)).await.expect("news");
+    let news = world.context.store.news(None, HOUR).await.expect("news");
+    let again = world.context.store.news(Some(&news.snapshot), HOUR).await.expect("news");
     assert_eq!(again.changed.len(), 1, "news, however often it is looked at");
 
     let beside = world.beside().await;
-    let news = beside.context.store.news(Some(&news.snapshot)).await.expect("news");
-    let again = beside.context.store.news(Some(&news.snapshot)).await.expect("news");
+    let news = beside.context.store.news(Some(&news.snapshot), HOUR).await.expect("news");
+    let again = beside.context.store.news(Some(&news.snapshot), HOUR).await.expect("news");
     assert!(again.changed.is_empty());
 
     beside.run();

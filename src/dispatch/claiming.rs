@@ -39,7 +39,12 @@ impl Dispatcher {
             return Ok(());
         }
         let begun = Instant::now();
-        let claimed = store.claim(&quotas, &holder, clock.now()).await.inspect_err(|_| self.lease.doubt())?;
+        let claimed = store.claim(&quotas, &holder, clock.now()).await;
+        let claimed = claimed.inspect_err(|error| {
+            if !error.did_nothing() {
+                self.lease.doubt();
+            }
+        })?;
         if !claimed.is_empty() {
             failpoint!("claim.claimed");
         }

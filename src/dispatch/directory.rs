@@ -118,7 +118,11 @@ impl Directory {
             let known = self.known();
             known.seen.clone().filter(|_| known.era == era)
         };
-        let news = store.news(seen.as_ref()).await?;
+        let news = store.news(seen.as_ref(), ERASED).await?;
+        if store.era() != era {
+            // Where it was asked, another server may have answered.
+            return Box::pin(self.look()).await;
+        }
         self.context.clock.follow(news.database_now, began.elapsed());
         let now = self.context.clock.now();
         let mut known = self.known();

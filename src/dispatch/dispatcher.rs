@@ -196,11 +196,20 @@ impl Dispatcher {
         if returned.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.context.store.release(&returned).await {
-            self.returned().extend(returned);
-            return Err(error);
+        match self.context.store.release(&returned).await {
+            Ok(locked) => {
+                // The next look tries again; but what is held under a number that is on its way out, or at the end, goes with the number.
+                let (successor, is_end) = (self.lease.successor(), self.closing.load(Ordering::Relaxed));
+                let stays = |one: &Claimed| !is_end && successor.is_none_or(|id| one.holder.id() == id);
+                let kept = returned.into_iter().filter(|one| locked.contains(&one.delivery_id) && stays(one));
+                self.returned().extend(kept);
+                Ok(())
+            }
+            Err(error) => {
+                self.returned().extend(returned);
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     /// Queues what was claimed, as far as there is room; the rest goes back, and what was erased while it was being claimed.
@@ -234,8 +243,9 @@ impl Dispatcher {
 
     /// What to lease under; `None` while nothing may be leased. Before the first look nothing is: of changes until then there is no news.
     pub(super) fn claims_under(&self) -> Option<Holder> {
-        let may_claim = self.directory.has_looked() && !self.closing.load(Ordering::Relaxed);
-        self.lease.holder().filter(|_| may_claim)
+        // The end waits for every clone of a holder, so that is taken before it is asked whether this is the end.
+        let holder = self.lease.holder()?;
+        (self.directory.has_looked() && !self.closing.load(Ordering::Relaxed)).then_some(holder)
     }
 
     /// Takes back a delivery that cannot be sent now, with all that waits behind it.

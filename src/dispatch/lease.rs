@@ -25,6 +25,8 @@ pub(super) struct Lease {
     length: Duration,
     /// The number to claim under comes last; the others are on their way out.
     numbers: Mutex<Vec<Number>>,
+    /// Numbers that are over, and not yet given up in the database.
+    retiring: Mutex<Vec<DispatcherId>>,
     in_doubt: AtomicBool,
     meters: Meters,
 }
@@ -41,7 +43,7 @@ impl Lease {
         let Context { store, clock, telemetry, .. } = context;
         let numbers = Mutex::new(vec![enlist(store, clock, length).await?]);
         let (clock, meters) = (clock.clone(), telemetry.meters.clone());
-        Ok(Self { clock, length, numbers, in_doubt: AtomicBool::new(false), meters })
+        Ok(Self { clock, length, numbers, retiring: Mutex::default(), in_doubt: AtomicBool::new(false), meters })
     }
 
     /// What to claim under; `None` once the lease may have run out.
@@ -84,7 +86,7 @@ impl Lease {
     /// Gives up every number: what is not settled is free for others at once.
     pub(super) async fn surrender(&self, store: &Store) -> Result<(), StoreError> {
         for id in self.ids() {
-            store.discharge(id).await?;
+            store.discharge(id, self.clock.now()).await?;
         }
         Ok(())
     }
@@ -95,25 +97,26 @@ impl Lease {
         numbers.last().filter(|_| numbers.len() > 1).map(|number| number.holder.id())
     }
 
-    /// Gives up old numbers under which nothing is on its way any more. One that cannot be given up now runs out by itself, since it is
-    /// renewed no more.
+    /// Gives up old numbers under which nothing is on its way any more.
     pub(super) async fn retire(&self, store: &Store) -> Result<(), StoreError> {
-        let mut idle = Vec::new();
         {
+            let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
             let mut numbers = self.numbers();
             let current = numbers.last().map(|number| number.holder.id());
             numbers.retain(|number| {
                 let is_over = Some(number.holder.id()) != current && number.holder.is_last();
                 if is_over {
-                    idle.push(number.holder.id());
+                    retiring.push(number.holder.id());
                 }
                 !is_over
             });
         }
-        for id in idle {
+        let retiring = || self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let Some(id) = retiring().first().copied() else { return Ok(()) };
             store.retire(id, self.clock.now()).await?;
+            retiring().retain(|other| *other != id);
         }
-        Ok(())
     }
 
     async fn renew(&self, store: &Store) -> Result<bool, StoreError> {

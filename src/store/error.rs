@@ -79,4 +79,11 @@ impl StoreError {
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Contended(_))
     }
+
+    /// Whether it is certain that a statement of its own transaction has done nothing and will do nothing. Of one that was cut short it is
+    /// not: its answer may have been lost.
+    #[must_use]
+    pub const fn did_nothing(&self) -> bool {
+        matches!(self, Self::Contended(_) | Self::Unavailable(sqlx::Error::PoolTimedOut))
+    }
 }

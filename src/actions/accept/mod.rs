@@ -137,17 +137,19 @@ impl Acceptor {
 impl Desk {
     /// Stores events of any producers.
     async fn store(&self, events: &[NewEvent], source: Source) -> Result<Vec<Accepted>, StoreError> {
-        let offer = Offer::from(self.target.as_ref());
+        let mut offer = Offer::from(self.target.as_ref());
         let begun = Instant::now();
-        let stored = self.store.accept(events, self.clock.now(), offer.terms()).await?;
+        let stored = self.store.accept(events, self.clock.now(), offer.terms()).await;
+        let stored = stored.inspect_err(|error| offer.failed(error))?;
         Ok(self.hand_over(stored, offer, source, begun))
     }
 
     /// Stores the events of one batch, all or none.
     async fn store_batch(&self, events: &[NewEvent]) -> Result<Vec<Accepted>, StoreError> {
-        let offer = Offer::from(self.target.as_ref());
+        let mut offer = Offer::from(self.target.as_ref());
         let begun = Instant::now();
-        let stored = self.store.accept_all_or_nothing(events, self.clock.now(), offer.terms()).await?;
+        let stored = self.store.accept_all_or_nothing(events, self.clock.now(), offer.terms()).await;
+        let stored = stored.inspect_err(|error| offer.failed(error))?;
         Ok(self.hand_over(stored, offer, Source::Batch, begun))
     }
 
@@ -185,6 +187,13 @@ impl<'a> Offer<'a> {
 
     fn terms(&self) -> Option<&HandOff> {
         self.0.as_ref().map(|(_, terms)| terms)
+    }
+
+    /// What certainly did nothing leaves no doubt.
+    fn failed(&mut self, error: &StoreError) {
+        if error.did_nothing() {
+            self.0 = None;
+        }
     }
 
     fn take(mut self, claimed: Vec<Claimed>) {

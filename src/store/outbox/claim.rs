@@ -1,5 +1,6 @@
 //! Claim: which webhooks have something due, and taking the lease on some of it. A webhook's due deliveries are its lane.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -134,31 +135,40 @@ impl Store {
         Ok(claimed.collect())
     }
 
-    /// Gives leases back unused: the deliveries are due as before, and the attempt does not count.
-    pub async fn release(&self, claimed: &[Claimed]) -> Result<(), StoreError> {
+    /// Gives leases back unused: the deliveries are due as before, and the attempt does not count. Returns those that another transaction
+    /// has locked: nobody is waited for.
+    pub async fn release(&self, claimed: &[Claimed]) -> Result<HashSet<DeliveryId>, StoreError> {
         let tenants: Vec<_> = claimed.iter().map(|one| one.tenant_id).collect();
         let ids: Vec<_> = claimed.iter().map(|one| one.delivery_id).collect();
         let attempts: Vec<_> = claimed.iter().map(|one| one.attempt.cast_signed()).collect();
         let holders: Vec<_> = claimed.iter().map(|one| one.holder.id().0).collect();
-        sqlx::query!(
-            "UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1
-             WHERE o.ctid = ANY (ARRAY(
-                 SELECT held.ctid
-                 FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)
-                 CROSS JOIN LATERAL (
-                     SELECT ctid FROM tidings.outbox AS row
+        let locked = sqlx::query_scalar!(
+            r#"WITH lease AS MATERIALIZED (
+                 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::integer[]) AS lease (tenant_id, id, attempt, holder)
+             ), held AS MATERIALIZED (
+                 SELECT lease.id, free.place FROM lease CROSS JOIN LATERAL (
+                     SELECT row.ctid AS place FROM tidings.outbox AS row
                      WHERE row.tenant_id = lease.tenant_id AND row.id = lease.id AND row.attempts = lease.attempt
                        AND row.holder = lease.holder
-                     LIMIT 1 FOR UPDATE
-                 ) AS held
-             ))",
+                     LIMIT 1 FOR UPDATE SKIP LOCKED
+                 ) AS free
+             ), released AS (
+                 UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1
+                 WHERE o.ctid = ANY (ARRAY(SELECT held.place FROM held))
+             )
+             SELECT lease.id AS "id!: DeliveryId" FROM lease CROSS JOIN LATERAL (
+                 SELECT FROM tidings.outbox AS row
+                 WHERE row.tenant_id = lease.tenant_id AND row.id = lease.id AND row.attempts = lease.attempt AND row.holder = lease.holder
+                 LIMIT 1
+             ) AS still
+             WHERE lease.id <> ALL (ARRAY(SELECT held.id FROM held))"#,
             &tenants as _,
             &ids as _,
             &attempts as _,
             &holders as _,
         )
-        .execute(&self.hot)
+        .fetch_all(&self.hot)
         .await?;
-        Ok(())
+        Ok(locked.into_iter().collect())
     }
 }

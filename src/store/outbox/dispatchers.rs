@@ -70,8 +70,8 @@ impl Store {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// What changed since a snapshot (nothing is told without one).
-    pub async fn news(&self, since: Option<&Snapshot>) -> Result<News, StoreError> {
+    /// What changed since a snapshot. Without one no webhooks are told, and the erasures of the last time that they are `remembered`.
+    pub async fn news(&self, since: Option<&Snapshot>, remembered: Duration) -> Result<News, StoreError> {
         let row = sqlx::query!(
             r#"SELECT clock_timestamp() AS "now!", pg_current_snapshot()::text AS "snapshot!",
                       ARRAY(SELECT w.id FROM tidings.webhooks AS w
@@ -79,8 +79,13 @@ impl Store {
                               AND NOT pg_visible_in_snapshot(w.changed, $1::text::pg_snapshot)) AS "changed!: Vec<WebhookId>",
                       ARRAY(SELECT x.event_id FROM tidings.erasures AS x
                             WHERE x.changed >= pg_snapshot_xmin($1::text::pg_snapshot)
-                              AND NOT pg_visible_in_snapshot(x.changed, $1::text::pg_snapshot)) AS "erased!: Vec<EventId>""#,
+                              AND NOT pg_visible_in_snapshot(x.changed, $1::text::pg_snapshot)
+                            UNION ALL
+                            SELECT x.event_id FROM tidings.erasures AS x
+                            WHERE $1::text IS NULL AND x.deleted_at > clock_timestamp() - make_interval(secs => $2)
+                      ) AS "erased!: Vec<EventId>""#,
             since,
+            remembered.as_secs_f64(),
         )
         .fetch_one(&self.watch)
         .await?;
@@ -126,27 +131,31 @@ impl Store {
     /// Whose they are is read first: a dispatcher that enlists meanwhile is among neither. One is forgotten only after a grace time, so that
     /// a statement of it that was under way is seen too, and not while a delivery that somebody has locked still names it.
     pub async fn rescue(&self, now: DateTime<Utc>, grace: Duration) -> Result<u64, StoreError> {
-        let gone = sqlx::query_scalar!(
-            r#"SELECT id AS "id!" FROM tidings.dispatchers WHERE lease_until <= $1
+        let gone = sqlx::query!(
+            r#"SELECT id AS "id!", lease_until <= $2 AS "is_past_grace!" FROM tidings.dispatchers WHERE lease_until <= $1
                UNION
-               SELECT o.holder FROM tidings.outbox AS o
+               SELECT o.holder, false FROM tidings.outbox AS o
                WHERE o.holder IS NOT NULL AND o.holder NOT IN (SELECT id FROM tidings.dispatchers)"#,
             now,
+            now - grace,
         )
         .fetch_all(&self.pool)
         .await?;
         if gone.is_empty() {
             return Ok(0);
         }
-        let freed = self.free(&gone).await?;
-        sqlx::query!(
-            "DELETE FROM tidings.dispatchers
-             WHERE lease_until <= $1 AND id NOT IN (SELECT o.holder FROM tidings.outbox AS o WHERE o.holder = ANY ($2))",
-            now - grace,
-            &gone,
-        )
-        .execute(&self.pool)
-        .await?;
+        let ids: Vec<_> = gone.iter().map(|row| row.id).collect();
+        let freed = self.free(&ids).await?;
+        let past: Vec<_> = gone.iter().filter(|row| row.is_past_grace).map(|row| row.id).collect();
+        if !past.is_empty() {
+            sqlx::query!(
+                "DELETE FROM tidings.dispatchers
+                 WHERE id = ANY ($1) AND id NOT IN (SELECT o.holder FROM tidings.outbox AS o WHERE o.holder = ANY ($1))",
+                &past,
+            )
+            .execute(&self.pool)
+            .await?;
+        }
         Ok(freed)
     }
 
@@ -178,16 +187,18 @@ impl Store {
     /// Frees whatever is held under a number that is in doubt, and ends its lease. It stays on the list for the time that
     /// [`Store::rescue`] allows: the claim that put it in doubt may still be under way, and take effect after this.
     pub async fn retire(&self, id: DispatcherId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.free(&[id.0]).await?;
+        // First of all, so that no renewal comes between.
         sqlx::query!("UPDATE tidings.dispatchers SET lease_until = least(lease_until, $2) WHERE id = $1", id.0, now)
             .execute(&self.pool)
             .await?;
+        self.free(&[id.0]).await?;
         Ok(())
     }
 
-    /// Frees whatever a process still holds and strikes it off the list; where somebody has locked some of it, its lease runs out.
-    pub async fn discharge(&self, id: DispatcherId) -> Result<(), StoreError> {
-        self.free(&[id.0]).await?;
+    /// Frees whatever a process still holds and strikes it off the list. Where somebody has locked some of it, its lease ends, and
+    /// [`Store::rescue`] does the rest.
+    pub async fn discharge(&self, id: DispatcherId, now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.retire(id, now).await?;
         sqlx::query!(
             "DELETE FROM tidings.dispatchers WHERE id = $1 AND NOT EXISTS (SELECT FROM tidings.outbox WHERE holder = $1)",
             id.0
