@@ -7,33 +7,21 @@ SET LOCAL lock_timeout = '5s';
 -- Who makes partitions would have everybody wait behind it for the locks that are had here one after another.
 SELECT pg_advisory_xact_lock(hashtext('tidings.make_partitions'));
 
--- Makes tending a table cheap: an event's data, and what receivers answered, is not analysed, the rest rarer than by default, and only what
--- was changed or deleted is vacuumed.
-CREATE FUNCTION tidings.tend_sparingly(appended regclass) RETURNS void
-LANGUAGE plpgsql AS $$
+ALTER TABLE tidings.idempotency_keys SET (autovacuum_vacuum_insert_threshold = -1);
+-- Partitions do not take this over from their parents. What retention keeps of days that it drops is small, and left as it is.
+DO $$
 DECLARE
-    targets text;
+    part text;
 BEGIN
-    SELECT string_agg(
-        format('ALTER COLUMN %I SET STATISTICS %s', attname,
-               CASE WHEN atttypid = 'bytea'::regtype OR attname = 'response_headers' THEN 0 ELSE 10 END), ', ')
-    INTO targets
-    FROM pg_attribute WHERE attrelid = appended AND attnum > 0 AND NOT attisdropped;
-    IF targets IS NULL THEN
-        -- Retention dropped it meanwhile.
-        RETURN;
-    END IF;
-    EXECUTE format(
-        'ALTER TABLE %s %s, SET (autovacuum_analyze_threshold = 5000, autovacuum_analyze_scale_factor = 0.3,
-                                 autovacuum_vacuum_insert_threshold = -1)', appended, targets);
+    FOR part IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent IN ('tidings.events'::regclass, 'tidings.attempts'::regclass) ORDER BY c.oid
+    LOOP
+        -- Retention may have dropped it meanwhile.
+        EXECUTE format('ALTER TABLE IF EXISTS tidings.%I SET (autovacuum_vacuum_insert_threshold = -1)', part);
+    END LOOP;
 END
 $$;
-REVOKE EXECUTE ON FUNCTION tidings.tend_sparingly(regclass) FROM PUBLIC;
-
-SELECT tidings.tend_sparingly('tidings.idempotency_keys');
--- Partitions do not take this over from their parents. What retention keeps of days that it drops is small, and left as it is.
-SELECT tidings.tend_sparingly(inhrelid) FROM pg_inherits
-WHERE inhparent IN ('tidings.events'::regclass, 'tidings.attempts'::regclass) ORDER BY inhrelid;
 
 -- As before, but for that, and patient for less long.
 CREATE OR REPLACE FUNCTION tidings.make_partitions(from_day date, days integer) RETURNS void
@@ -52,9 +40,10 @@ BEGIN
             name := parent || '_' || to_char(day, 'YYYYMMDD');
             IF to_regclass('tidings.' || name) IS NULL THEN
                 BEGIN
-                    EXECUTE format('CREATE TABLE tidings.%I PARTITION OF tidings.%I FOR VALUES FROM (%L) TO (%L)', name, parent,
+                    EXECUTE format('CREATE TABLE tidings.%I PARTITION OF tidings.%I FOR VALUES FROM (%L) TO (%L)
+                                    WITH (autovacuum_vacuum_insert_threshold = -1)', name, parent,
                         tidings.first_id_at(day::timestamp AT TIME ZONE 'UTC'), tidings.first_id_at((day + 1)::timestamp AT TIME ZONE 'UTC'));
-                    PERFORM tidings.tend_sparingly(('tidings.' || name)::regclass);
+                    PERFORM tidings.analyse_sparingly(('tidings.' || name)::regclass);
                 EXCEPTION WHEN check_violation THEN
                     RAISE NOTICE 'rows of % are kept in %_rest', name, parent;
                 END;
@@ -63,4 +52,3 @@ BEGIN
     END LOOP;
 END
 $$;
-DROP FUNCTION tidings.analyse_sparingly(regclass);

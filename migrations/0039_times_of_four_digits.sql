@@ -29,8 +29,8 @@ BEGIN
     IF idempotency_key !~ '^[\x21-\x7e]{1,255}$' THEN
         RAISE EXCEPTION 'idempotency_key must be 1 to 255 visible ASCII characters' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF occurred_at NOT BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00' THEN
-        RAISE EXCEPTION 'occurred_at % is not a time of the years 1 to 9999', occurred_at USING ERRCODE = 'invalid_parameter_value';
+    IF occurred_at NOT BETWEEN '0001-01-01 00:00:00+00 BC' AND '9999-12-31 23:59:59.999999+00' THEN
+        RAISE EXCEPTION 'occurred_at % is not a time of the years 0 to 9999', occurred_at USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF NOT EXISTS (SELECT FROM tidings.tenants WHERE id = tenant_id AND deleted_at IS NULL) THEN
         RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'invalid_parameter_value';

@@ -101,7 +101,7 @@ impl Store {
                SELECT c.tenant_id AS "tenant_id: TenantId", c.id AS "id: DeliveryId", c.webhook_id AS "webhook_id: WebhookId",
                       c.dialect_revision, c.attempts, c.attempts_before,
                       e.id AS "event_id: EventId", e.type AS event_type, e.data, e.trace,
-                      CASE WHEN e.occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00' THEN e.occurred_at END AS occurred_at
+                      CASE WHEN e.occurred_at BETWEEN '0001-01-01 00:00:00+00 BC' AND '9999-12-31 23:59:59.999999+00' THEN e.occurred_at END AS occurred_at
                FROM claimed AS c CROSS JOIN LATERAL (
                    SELECT * FROM tidings.events AS one
                    WHERE one.tenant_id = c.tenant_id AND one.id = tidings.event_of(c.id) OFFSET 0
