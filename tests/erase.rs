@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tidings::actions::accept::HandOffTarget;
 use tidings::dispatch::Keeper;
 use tokio::sync::Semaphore;
 
@@ -161,4 +162,26 @@ async fn the_first_look_is_told_what_was_erased_lately() {
     assert_eq!(news.erased.iter().map(ToString::to_string).collect::<Vec<_>>(), [late]);
     let news = world.context.store.news(Some(&news.snapshot), Duration::from_hours(1)).await.expect("news");
     assert!(news.erased.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_erased_leaves_the_lane_that_it_waits_in() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let slow = Receiver::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    slow.always(Reply::Gate(Arc::clone(&gate), 204));
+    tenant.webhook_with(json!({"url": slow.url, "events": ["*"], "max_in_flight": 1})).await;
+    world.look().await;
+    tenant.event("a", json!({"n": 1})).await;
+    let waiting = tenant.event("a", json!({"n": 2})).await;
+    world.look().await;
+    slow.wait_for(1).await;
+    assert_eq!(world.dispatcher.waiting(), 1);
+    erase(&tenant, &waiting).await;
+    world.look().await;
+    assert_eq!(world.dispatcher.waiting(), 0);
+    gate.add_permits(2);
+    world.drain().await;
+    assert_eq!(slow.count(), 1);
 }

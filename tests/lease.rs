@@ -258,6 +258,20 @@ async fn what_was_claimed_unheard_does_not_wait_for_a_receiver_that_is_slow() {
 }
 
 #[tokio::test]
+async fn what_certainly_did_nothing_raises_no_doubt() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    world.look().await;
+    let mut somebody = world.pool.begin().await.expect("begun");
+    let key = "SELECT tidings.enqueue($1, 'a', '1', idempotency_key => 'k')";
+    sqlx::query(key).bind(&tenant.id).execute(&mut *somebody).await.expect("held");
+    let refused = tenant.raw_event(r#"{"type": "a", "data": 1, "idempotency_key": "k"}"#).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    world.look().await;
+    assert_eq!(world.count("dispatchers").await, 1);
+}
+
+#[tokio::test]
 async fn a_lock_on_what_a_dead_process_held_stops_nobody() {
     let world = World::new().await;
     let tenant = world.tenant().await;

@@ -85,7 +85,8 @@ impl Lease {
 
     /// Gives up every number: what is not settled is free for others at once.
     pub(super) async fn surrender(&self, store: &Store) -> Result<(), StoreError> {
-        for id in self.ids() {
+        let retiring = std::mem::take(&mut *self.retiring.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in self.ids().into_iter().chain(retiring) {
             store.discharge(id, self.clock.now()).await?;
         }
         Ok(())
