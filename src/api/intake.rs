@@ -16,6 +16,7 @@ use serde_path_to_error::{Path, Segment};
 use super::problem::Problem;
 use super::{Api, body, depth, kinds};
 use crate::actions::Fault;
+use crate::domain::pointer::escape;
 
 /// Levels of arrays and objects that a body may have.
 pub const MAX_DEPTH: usize = 64;
@@ -203,10 +204,6 @@ fn pointer(path: &Path) -> String {
             Segment::Enum { .. } | Segment::Unknown => String::new(),
         })
         .collect()
-}
-
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -7,7 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+
+/// Whether a time can be written as in RFC 3339, whose years have four digits.
+#[must_use]
+pub fn can_be_written(time: DateTime<Utc>) -> bool {
+    (0..=9999).contains(&time.year())
+}
 
 /// A shared clock; clones tell the same time.
 #[derive(Debug, Clone)]

@@ -1,11 +1,12 @@
 //! What a replay is asked for with, and the checks that it passes.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{is_empty, sources};
 use crate::actions::Fault;
+use crate::domain::clock::can_be_written;
 use crate::domain::delivery::{DeadReason, State};
 use crate::domain::event::is_event_type;
 use crate::domain::ids::{EventId, WebhookId};
@@ -139,7 +140,7 @@ impl FilterInput {
             _ => {}
         }
         for (member, time) in [("from", self.from), ("to", self.to)] {
-            if time.is_some_and(|time| !(0..=9999).contains(&time.year())) {
+            if time.is_some_and(|time| !can_be_written(time)) {
                 fault(member, "invalid_time", "must be a time from year 0 to 9999");
             }
         }

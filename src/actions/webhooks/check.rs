@@ -9,6 +9,7 @@ use super::switch::take_on_trust;
 use crate::actions::{ActionError, Context, Fault, Member, vault};
 use crate::dialect::{Keys, Profile};
 use crate::domain::event::{is_event_pattern, pattern_matches};
+use crate::domain::pointer::escape;
 use crate::domain::secret::SecretError;
 use crate::domain::tenant::Environment;
 use crate::domain::webhook::{RetryOverride, Webhook};
@@ -207,7 +208,8 @@ fn cleared_by_null<T>(member: Member<T>, current: Option<T>) -> Option<T> {
         Member::Is(value) => Some(value),
     }
 }
+
 /// The JSON Pointer of a custom header (RFC 6901).
 fn of_header(name: &str) -> String {
-    format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("/headers/{}", escape(name))
 }

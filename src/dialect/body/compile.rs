@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::{Body, BodySlot, Piece, push_escaped};
 use crate::dialect::stamp::TimeFormat;
 use crate::dialect::template::{self, Slots, Template};
+use crate::domain::pointer::escape;
 
 /// The member name that stands for all members of the data.
 const SPREAD: &str = "...";
@@ -63,7 +64,7 @@ impl Compiler {
             let follows_leading_spread = index == 1 && members.first().is_some_and(is_spread);
             self.text(if index == 0 || follows_leading_spread { "" } else { "," });
             self.text(&format!("{}:", serde_json::Value::from(name.as_str())));
-            self.value(value, &format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")))?;
+            self.value(value, &format!("{pointer}/{}", escape(name)))?;
         }
         self.text("}");
         Ok(())

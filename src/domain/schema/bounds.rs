@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::Misfit;
+use crate::domain::pointer::escape;
 
 /// Subschemas that may look at one value at most.
 const MAX_WEIGHT: usize = 5_000;
@@ -144,8 +145,4 @@ fn decoded(pointer: &str) -> String {
 
 fn too_deep(place: &str) -> Misfit {
     Misfit::new(place, "too_complex", format!("lies more than {MAX_DEPTH} subschemas deep, references followed"))
-}
-
-fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

@@ -18,6 +18,7 @@ mod strict;
 
 use std::fmt;
 
+use crate::domain::pointer::escape;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
@@ -109,7 +110,7 @@ impl Schema {
 fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
     let mut pointer = error.instance_path().as_str().to_owned();
     if let ValidationErrorKind::Required { property: Value::String(name) } = error.kind() {
-        pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+        pointer = format!("{pointer}/{}", escape(name));
         return Misfit::new(pointer, "schema_violation", "must be given, by the schema of this event type");
     }
     let story = shortened(&error.masked_with("the value").to_string());

@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 use serde_path_to_error::{Path, Segment};
 
 use super::Misfit;
+use crate::domain::pointer::escape;
 
 /// Reads a text; tells where it has no one meaning.
 pub(super) fn parse(text: &[u8]) -> Result<Value, Misfit> {
@@ -34,7 +35,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, Misfit> {
 fn pointer(path: &Path) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Map { key } => format!("/{}", escape(key)),
         Segment::Enum { .. } | Segment::Unknown => String::new(),
     };
     path.iter().map(segment).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use crate::api::entrance::Traced;
 use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
+use crate::domain::clock::can_be_written;
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type, is_operational};
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::trace::TraceParent;
@@ -201,7 +202,7 @@ fn read_time(text: &str) -> Option<DateTime<Utc>> {
     // The parser lets a space stand for the `T`.
     let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| !text.contains(' '))?;
     let time = DateTime::from_timestamp_micros(time.timestamp_micros())?;
-    (0..=9999).contains(&time.year()).then_some(time)
+    can_be_written(time).then_some(time)
 }
 
 #[cfg(test)]
