@@ -1,4 +1,5 @@
-//! A process has a runtime for requests beside the one in which it stores and sends: what lives in the one is asked for in the other.
+//! A process with more than one thread has a runtime for requests beside the one in which it stores and sends: what lives in the one is
+//! asked for in the other.
 
 use std::time::Duration;
 
@@ -75,8 +76,9 @@ async fn a_connection_that_a_test_of_a_webhook_opened_outlives_the_runtime_that_
 #[tokio::test]
 async fn who_accepts_and_delivers_answers_with_threads_of_their_own() {
     let url = database::fresh().await;
-    let settings = settings(&url);
-    for (role, has_own) in [("api,dispatch", true), ("api", false)] {
+    for (role, threads, has_own) in [("api,dispatch", "2", true), ("api,dispatch", "1", false), ("api", "2", false)] {
+        let mut settings = settings(&url);
+        settings.push(("process.threads", threads));
         let served = Served::start(&["--role", role], &settings).await;
         let process = served.process.id();
         let before = pauses(process, "tidings-api");
@@ -86,7 +88,7 @@ async fn who_accepts_and_delivers_answers_with_threads_of_their_own() {
         }
         // Between two requests they have nothing to do.
         let paused = pauses(process, "tidings-api") - before;
-        assert_eq!(paused >= 25, has_own, "{role}: {paused}");
+        assert_eq!(paused >= 25, has_own, "{role}, {threads}: {paused}");
     }
 }
 

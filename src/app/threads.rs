@@ -1,15 +1,15 @@
 //! Threads: how a process shares the processors out.
 //!
 //! A runtime's tasks are taken up by whichever of its threads is free, and what one thread has in its caches and took from the
-//! allocator, another goes on with and gives back. So a process that accepts and delivers has two: the *API's* reads requests and
-//! answers them, and in the *main* one is stored and sent. An event and its answer pass between them, and the rest of a delivery stays
-//! where it is. On two processors that saves an eighth of Tidings' CPU (`docs/performance.md`), and deliveries go on beside a request
-//! that takes long. Who delivers slower than it accepts should not accept faster: that events are stored in the main runtime, too, sees
-//! to it.
+//! allocator, another goes on with and gives back. So a process that accepts and delivers has two runtimes: the *API's* reads requests
+//! and answers them, and in the *main* one is stored and sent. An event and its answer pass between them, and the rest of a delivery
+//! stays where it is. On two processors that saves an eighth of Tidings' CPU (`docs/performance.md`), and deliveries go on beside a
+//! request that takes long. Who delivers slower than it accepts should not accept faster: that events are stored in the main runtime,
+//! too, sees to it.
+//!
+//! A process that has one thread does everything in it: where several share the processors, that is cheapest.
 
 use std::io;
-use std::num::NonZero;
-use std::thread::available_parallelism;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -23,23 +23,20 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts the threads that these roles need.
+    /// Starts so many threads for these roles, one at least.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn start(roles: &[Role]) -> io::Result<Self> {
-        let threads = |name| {
-            let mut threads = Builder::new_multi_thread();
-            threads.thread_name(name).enable_all();
-            threads
-        };
-        let mut main = threads("tidings-worker");
-        if !Role::ALL.iter().all(|role| roles.contains(role)) {
-            return Ok(Self { main: main.build()?, api: None });
+    pub fn start(roles: &[Role], threads: usize) -> io::Result<Self> {
+        if threads <= 1 {
+            return Ok(Self { main: Builder::new_current_thread().enable_all().build()?, api: None });
         }
-        let (for_main, for_api) = shares(available_parallelism().map_or(1, NonZero::get));
-        let api = threads("tidings-api").worker_threads(for_api).build()?;
-        Ok(Self { main: main.worker_threads(for_main).build()?, api: Some(api) })
+        let runtime =
+            |name, threads| Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build();
+        let does_all = Role::ALL.iter().all(|role| roles.contains(role));
+        let (for_main, for_api) = if does_all { shares(threads) } else { (threads, 0) };
+        let api = (for_api > 0).then(|| runtime("tidings-api", for_api)).transpose()?;
+        Ok(Self { main: runtime("tidings-worker", for_main)?, api })
     }
 
     /// Does the work of the process, on this thread and those of the main runtime.
@@ -65,9 +62,9 @@ impl Threads {
 }
 
 /// Threads of the main runtime and of the API's: to read a request and answer it is about a third of the work.
-fn shares(processors: usize) -> (usize, usize) {
-    let api = ((processors + 1) / 3).max(1);
-    (processors.saturating_sub(api).max(1), api)
+fn shares(threads: usize) -> (usize, usize) {
+    let api = (threads + 1) / 3;
+    (threads - api, api)
 }
 
 #[cfg(test)]
@@ -76,17 +73,28 @@ mod tests {
 
     #[test]
     fn each_has_a_thread_and_the_api_a_third_of_many() {
-        let shared: Vec<_> = [1, 2, 3, 4, 5, 8, 16].into_iter().map(shares).collect();
-        assert_eq!(shared, [(1, 1), (1, 1), (2, 1), (3, 1), (3, 2), (5, 3), (11, 5)]);
+        let shared: Vec<_> = [2, 3, 4, 5, 8, 16].into_iter().map(shares).collect();
+        assert_eq!(shared, [(1, 1), (2, 1), (3, 1), (3, 2), (5, 3), (11, 5)]);
     }
 
     #[test]
-    fn what_does_one_thing_needs_no_second_runtime() {
+    fn what_does_one_thing_or_has_one_thread_needs_no_second_runtime() {
+        let is_shared = |roles: &[Role], threads| {
+            let threads = Threads::start(roles, threads).expect("threads");
+            threads.api().id() == threads.main.handle().id()
+        };
         for roles in [&[][..], &[Role::Api], &[Role::Dispatch]] {
-            let threads = Threads::start(roles).expect("threads");
-            assert_eq!(threads.api().id(), threads.main.handle().id(), "{roles:?}");
+            assert!(is_shared(roles, 4), "{roles:?}");
         }
-        let threads = Threads::start(&Role::ALL).expect("threads");
-        assert_ne!(threads.api().id(), threads.main.handle().id());
+        assert!(is_shared(&Role::ALL, 1) && is_shared(&Role::ALL, 0));
+        assert!(!is_shared(&Role::ALL, 2));
+    }
+
+    #[test]
+    fn one_thread_does_everything() {
+        let threads = Threads::start(&Role::ALL, 1).expect("threads");
+        let (here, api) = (std::thread::current().id(), threads.api());
+        let there = threads.block_on(async { api.spawn(async { std::thread::current().id() }).await });
+        assert_eq!(there.expect("done"), here);
     }
 }

@@ -53,7 +53,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime;
 
 use crate::app::{Role, Threads};
-use crate::config::Loaded;
+use crate::config::{Loaded, Process};
 use crate::{shutdown, telemetry::log};
 pub use failure::Failure;
 use operator::{Noun, dead_letters, deliveries, dialects, event_types, events, keys, replays, tail, tenants, webhooks};
@@ -266,7 +266,9 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
         Command::Serve { options, .. } => &options.role,
         _ => &[],
     };
-    let threads = Threads::start(roles)?;
+    // What neither accepts nor delivers is no part of the deployment that the setting is for, though a bench may start that.
+    let share = if roles.is_empty() { Process::default() } else { config.process.clone() };
+    let threads = Threads::start(roles, share.threads(1))?;
     let api = threads.api();
     let done = threads.block_on(async {
         let shutdown = shutdown::on_signals()?;

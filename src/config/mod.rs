@@ -28,7 +28,7 @@ use layers::Layers;
 
 pub use layers::{Origin, Setting};
 pub use problem::{ConfigError, Problem};
-pub use sections::{Dialects, Retention, Secrets};
+pub use sections::{Dialects, Process, Retention, Secrets};
 pub use show::without_password;
 
 /// Every setting of the program.
@@ -49,6 +49,8 @@ pub struct Config {
     pub retention: Retention,
     /// Further dialects.
     pub dialects: Dialects,
+    /// What the process takes of its host.
+    pub process: Process,
     /// Logs.
     pub log: telemetry::log::Config,
     /// Metrics and traces.
@@ -64,6 +66,7 @@ impl Config {
         self.egress.validate().map_err(|error| error.to_string())?;
         self.dispatch.validate()?;
         self.retention.validate()?;
+        self.process.validate()?;
         self.log.validate()?;
         self.telemetry.validate()
     }

@@ -1,6 +1,8 @@
 //! Sections that belong to the program as a whole.
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -33,6 +35,34 @@ impl Secrets {
         let Some(sealing) = &self.master_key else { return Ok(None) };
         let further = self.further_master_keys.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         MasterKeys::new(read(sealing)?, further).map(Some)
+    }
+}
+
+/// Section `process`: what a process takes of its host.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Process {
+    /// Threads that work, up to 1,024; 0 for one to each processor that the process may use.
+    pub threads: u16,
+}
+
+impl Process {
+    /// Checks what the types cannot say.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.threads <= 1_024 {
+            return Ok(());
+        }
+        let threads = self.threads;
+        Err(format!("`process.threads` is {threads}; it must be from 0 (one to each processor) to 1024"))
+    }
+
+    /// How many threads work in each of so many such processes on this host.
+    #[must_use]
+    pub fn threads(&self, processes: usize) -> usize {
+        match self.threads {
+            0 => (available_parallelism().map_or(1, NonZero::get) / processes).max(1),
+            threads => threads.into(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::thread::available_parallelism;
 
 use serde::de::DeserializeOwned;
 
@@ -42,6 +43,7 @@ fn the_built_in_file_has_every_key_and_says_what_the_rooms_say() {
         ("dispatch", keys_of::<dispatch::Config>()),
         ("retention", keys_of::<Retention>()),
         ("dialects", keys_of::<Dialects>()),
+        ("process", keys_of::<Process>()),
         ("telemetry", keys_of::<telemetry::Config>()),
         ("log", keys_of::<telemetry::log::Config>()),
     ] {
@@ -98,6 +100,14 @@ fn a_list_in_a_variable_is_separated_by_commas_and_an_empty_text_is_not_set() {
 }
 
 #[test]
+fn processes_on_one_host_get_a_share_of_it_each_unless_they_are_told_otherwise() {
+    let all = available_parallelism().expect("processors").get();
+    let threads = |threads, processes| Process { threads }.threads(processes);
+    assert_eq!([threads(0, 1), threads(0, all), threads(0, 2 * all)], [all, 1, 1]);
+    assert_eq!([threads(3, 1), threads(3, 2)], [3, 3]);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
     let wrong_files = [
         "listen = '127.0.0.1:1'",
@@ -118,6 +128,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
         "[dispatch]\nlease_seconds = 1",
         "[dispatch]\nmax_in_flight = -1",
         "[dispatch]\ndisable_after_seconds = 600",
+        "[process]\nthreads = 1025",
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'loud'",
     ];

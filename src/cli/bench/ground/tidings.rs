@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::child::{self, Held};
 use crate::cli::Failure;
 use crate::cli::bench::options::Options;
-use crate::config::Config;
+use crate::config::{Config, Process};
 use crate::domain::secret::Secret;
 
 /// How long a start may take; the first one migrates.
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     variables: Vec<(&'static str, Secret)>,
     config_file: Option<PathBuf>,
     key: Secret,
+    process: Process,
 }
 
 impl Settings {
@@ -51,7 +52,7 @@ impl Settings {
             ("TIDINGS__LOG__LEVEL", format!("{},tidings::cli::serve=info", config.log.level).into()),
             ("TIDINGS__LOG__FORMAT", "json".into()),
         ];
-        Self { variables, config_file, key }
+        Self { variables, config_file, key, process: config.process.clone() }
     }
 }
 
@@ -89,7 +90,7 @@ impl Tidings {
         let mut all = Self { addresses: vec![], pids: vec![], ready_after: None, authority, key, held: vec![] };
         for _ in 0..processes {
             let begun = Instant::now();
-            let (held, address) = serve(settings, children).await?;
+            let (held, address) = serve(settings, settings.process.threads(processes), children).await?;
             all.addresses.push(address);
             all.pids.push(held.pid);
             all.held.push(held);
@@ -130,12 +131,13 @@ fn master_key(url: &Secret) -> Secret {
 }
 
 /// Starts one process; returns it as soon as it listens.
-async fn serve(settings: &Settings, children: &TaskTracker) -> Result<(Held, SocketAddr), Failure> {
+async fn serve(settings: &Settings, threads: usize, children: &TaskTracker) -> Result<(Held, SocketAddr), Failure> {
     let mut command = child::command(&["serve", "--migrate", "--until-stdin-closes"])?;
     if let Some(file) = &settings.config_file {
         command.arg("--config").arg(file);
     }
     command.envs(settings.variables.iter().map(|(name, value)| (name, value.expose_secret())));
+    command.env("TIDINGS__PROCESS__THREADS", threads.to_string());
     let (held, output, errors) = child::start(command, child::GRACE, children)?;
     drop(output);
     let (listens, listening) = oneshot::channel();
