@@ -232,12 +232,14 @@ async fn what_was_claimed_unheard_does_not_wait_for_a_receiver_that_is_slow() {
     world.look().await;
     tenant.events("a", 5).await;
     world.look().await;
-    slow.wait_for(1).await;
+    let under_way = slow.wait_for(1).await[0].header("webhook-id").to_owned();
     claimed_unheard(&world, &tenant, &id).await;
     // Somebody has locked one that waits.
     let mut somebody = world.pool.begin().await.expect("begun");
-    let last = "SELECT FROM tidings.outbox WHERE webhook_id <> tidings.parse_id('wh_', $1) ORDER BY id DESC LIMIT 1 FOR UPDATE";
-    sqlx::query(last).bind(&id).execute(&mut *somebody).await.expect("locked");
+    let one = "SELECT FROM tidings.outbox WHERE webhook_id <> tidings.parse_id('wh_', $1) AND id <> tidings.delivery_id(tidings.parse_id('evt_', $2), 1)
+               LIMIT 1 FOR UPDATE";
+    let locked = sqlx::query(one).bind(&id).bind(under_way).execute(&mut *somebody).await.expect("locked");
+    assert_eq!(locked.rows_affected(), 1);
 
     // The request that was under way then is over, and the next one of the same webhook hangs.
     world.look().await;
