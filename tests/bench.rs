@@ -127,18 +127,19 @@ async fn what_cannot_be_measured_is_told_in_a_sentence() {
     std::fs::write(&key, "tk_platform_k\n").expect("written");
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("a mode");
     let key = key.to_str().expect("a name");
-    for (arguments, told) in [
-        (&["bench", "--url", "http://127.0.0.1:1"][..], "set the variable TIDINGS_KEY, or give --key-file"),
-        (&["bench", "--url", "https://127.0.0.1", "--key-file", key], "the plain HTTP address of Tidings itself"),
-        (&["bench", "--url", "http://127.0.0.1:1", "--key-file", key], "got no answer"),
-        (&["bench", "--profile", "nobody"], "there is no profile `nobody`"),
-        (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key-file", key], "leave out --url"),
-        (&["bench", "--key-file", key], "name that with --url"),
+    for (arguments, code, told) in [
+        (&["bench", "--url", "http://127.0.0.1:1"][..], 4, "set TIDINGS_KEY, or name a file with --key-file"),
+        (&["bench", "--url", "https://127.0.0.1", "--key-file", key], 2, "the plain HTTP address of Tidings itself"),
+        (&["bench", "--url", "http://127.0.0.1:1", "--key-file", key], 1, "got no answer"),
+        (&["bench", "--profile", "nobody"], 1, "there is no profile `nobody`"),
+        (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key-file", key], 2, "leave out --url"),
+        (&["bench", "--key-file", key], 2, "name that with --url"),
+        (&["bench", "all", "--key-file", key], 2, "name that with --url"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         command.args(arguments).env_remove("TIDINGS_KEY").env("XDG_CONFIG_HOME", folder.path());
         let ended = Process::spawn(&mut command).ended().await;
-        assert_eq!(ended.code, Some(1), "{}", ended.text);
+        assert_eq!(ended.code, Some(code), "{}", ended.text);
         assert!(ended.text.starts_with("error: ") && ended.text.contains(told), "{}", ended.text);
     }
 }

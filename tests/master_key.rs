@@ -246,7 +246,7 @@ async fn where_a_key_is_missing_nothing_is_touched_and_the_sentence_names_it() {
     let twice = run(&["serve"], &settings(NEW, NEW)).await;
     assert!(twice.code == Some(1) && twice.text.contains("configured twice"), "{}", twice.text);
     let elsewhere = run(&["keys", "rotate-master", "--api", "http://x"], &settings(NEW, OLD)).await;
-    assert!(elsewhere.code == Some(1) && elsewhere.text.contains("leave --api out"), "{}", elsewhere.text);
+    assert!(elsewhere.code == Some(2) && elsewhere.text.contains("leave --api out"), "{}", elsewhere.text);
     assert_eq!(ciphertexts(&world).await, before);
 }
 

@@ -20,6 +20,11 @@ impl Failure {
         Self(sentence.into().into())
     }
 
+    /// The same, where the command line is at fault in a way that its parser cannot see: the exit code is the parser's.
+    pub(super) fn misused(sentence: impl Into<String>) -> Self {
+        Self(Misused(sentence.into()).into())
+    }
+
     /// The sentence, and a line for each cause.
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
@@ -44,6 +49,9 @@ impl Failure {
         if self.is_closed() {
             return ExitCode::SUCCESS;
         }
+        if self.0.is::<Misused>() {
+            return 2.into();
+        }
         let (mut layer, mut code) = (Some(&*self.0 as &dyn Error), 1);
         while let Some(error) = layer {
             let some = error.downcast_ref::<SomeFailed>().map(|some| &some.last);
@@ -59,6 +67,10 @@ impl Failure {
         self.0.downcast_ref::<io::Error>().is_some_and(is_closed)
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misused(String);
 
 fn code_of(error: &ClientError) -> u8 {
     match error {

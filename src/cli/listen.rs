@@ -73,7 +73,7 @@ pub(super) async fn run(options: Options, config: &Config, shutdown: Cancellatio
     let dialects = Dialects::load(config.dialects.dir.as_deref())?;
     let Some(profile) = dialects.get(&options.dialect).cloned() else {
         let names: Vec<_> = dialects.iter().map(|profile| profile.name()).collect();
-        return Err(Failure::told(format!(
+        return Err(Failure::misused(format!(
             "there is no dialect `{}`; there are {}",
             options.dialect,
             names.join(", ")
@@ -107,7 +107,10 @@ impl Options {
     fn judge(&self, profile: &Arc<Profile>) -> Result<Judge, Failure> {
         let keys = match self.secret.as_slice() {
             [] => None,
-            secrets => Some(profile.keys(secrets, self.token.as_ref())?),
+            secrets => {
+                let keys = profile.keys(secrets, self.token.as_ref());
+                Some(keys.map_err(|error| Failure::misused(error.to_string()))?)
+            }
         };
         Ok(Judge { profile: Arc::clone(profile), keys, clock: app::wall_clock() })
     }

@@ -71,6 +71,8 @@ pub(super) async fn run(
         say!("{}", report::list(Paint::for_stdout()));
         return Ok(());
     }
+    // What is wrong with all of them is no reason to leave each out.
+    options.site()?;
     let screen = Screen::new();
     let mut report = Report::new(Machine::here(), options.seed);
     for scenario in options.chosen() {

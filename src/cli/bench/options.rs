@@ -11,6 +11,7 @@ use super::load::{Extent, MIN_PAYLOAD};
 use super::scenarios::Scenario;
 use crate::cli::Failure;
 use crate::cli::reach::{As, Reach};
+use crate::client::ClientError;
 use crate::domain::secret::Secret;
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -136,7 +137,7 @@ impl Options {
         }
         for (name, is_given) in [("--key-file", self.key_file.is_some()), ("--pid", !self.pid.is_empty())] {
             if is_given {
-                return Err(Failure::told(format!(
+                return Err(Failure::misused(format!(
                     "{name} is of a running Tidings: name that with --url or --profile"
                 )));
             }
@@ -153,11 +154,7 @@ impl Options {
         let place = reach.place_here(As::Platform)?;
         let origin = if self.url.is_some() { "--url" } else { &place.url.origin };
         let (authority, address) = locate(origin, &place.url.value)?;
-        let key = place.key.ok_or_else(|| {
-            Failure::told(format!(
-                "{origin} needs the platform key: set the variable TIDINGS_KEY, or give --key-file or --profile"
-            ))
-        })?;
+        let key = place.key.ok_or(ClientError::NoKey)?;
         Ok(Site::Running { address, authority, key: key.value, pids: self.pid.clone() })
     }
 
@@ -205,7 +202,8 @@ fn payload() -> impl TypedValueParser<Value = usize> {
 
 /// Host and port of a URL as requests name them, and the address that leads there.
 fn locate(origin: &str, url: &str) -> Result<(String, SocketAddr), Failure> {
-    let wrong = |why: &str| Failure::told(format!("{origin} {url}: {why}, such as http://127.0.0.1:8080"));
+    let told = |why: &str| format!("{origin} {url}: {why}, such as http://127.0.0.1:8080");
+    let wrong = |why: &str| if origin == "--url" { Failure::misused(told(why)) } else { Failure::told(told(why)) };
     let rest = url.strip_prefix("http://").ok_or_else(|| wrong("must be the plain HTTP address of Tidings itself"))?;
     let authority = rest.trim_end_matches('/');
     if authority.is_empty() || authority.contains(['/', '?', '@']) {
@@ -214,7 +212,7 @@ fn locate(origin: &str, url: &str) -> Result<(String, SocketAddr), Failure> {
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
     let address = place.to_socket_addrs().ok().and_then(|mut all| all.next());
-    Ok((authority.to_owned(), address.ok_or_else(|| wrong("leads nowhere: give a host that resolves"))?))
+    Ok((authority.to_owned(), address.ok_or_else(|| Failure::told(told("leads nowhere: give a host that resolves")))?))
 }
 
 #[cfg(test)]

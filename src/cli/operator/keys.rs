@@ -80,7 +80,7 @@ impl Command for Keys {
                 let tenant_id = match (platform, desk.tenant) {
                     (true, _) => None,
                     (false, Some(id)) => Some(id),
-                    (false, None) => return Err(Failure::told("whose key? Add --tenant ten_…, or --platform")),
+                    (false, None) => return Err(Failure::misused("whose key? Add --tenant ten_…, or --platform")),
                 };
                 let roles = roles.iter().filter_map(|role| Some(role.to_possible_value()?.get_name().to_owned()));
                 let body =

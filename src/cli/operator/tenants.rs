@@ -92,7 +92,7 @@ impl Command for Tenants {
             Self::Update { id, name, dialect } => {
                 let body = body(name, dialect);
                 if body.is_empty() {
-                    return Err(Failure::told("nothing to change was named: add --name or --dialect"));
+                    return Err(Failure::misused("nothing to change was named: add --name or --dialect"));
                 }
                 desk.show(Call::patch(&[&NOUN, &id]).json(&body.into()), card).await
             }

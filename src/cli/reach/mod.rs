@@ -91,7 +91,7 @@ impl Reach {
             ("--profile", self.profile.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) => Err(Failure::told(format!(
+            Some((option, _)) => Err(Failure::misused(format!(
                 "{what} works on the database that the configuration names, not through an API: leave {option} out"
             ))),
             None => Ok(()),

@@ -101,7 +101,7 @@ pub(super) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::told(format!("{what} cannot be undone: add --yes to say that it is meant")));
+        return Err(Failure::misused(format!("{what} cannot be undone: add --yes to say that it is meant")));
     }
     let mut errors = io::stderr();
     write!(errors, "{what} cannot be undone. Type `yes` to go on: ")?;

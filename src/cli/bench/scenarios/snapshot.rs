@@ -13,7 +13,7 @@ const KEPT: f64 = 250.0;
 impl Stage<'_> {
     pub(super) async fn snapshot(&self) -> Result<Shown, Failure> {
         let Some(store) = &self.ground.store else {
-            return Err(Failure::told(
+            return Err(Failure::misused(
                 "`snapshot` opens a transaction: give the --database-url of the running Tidings",
             ));
         };

@@ -55,7 +55,9 @@ impl Stage<'_> {
         if self.ground.starts_tidings() {
             return Ok(());
         }
-        Err(Failure::told("this scenario starts Tidings itself: leave out --url, and give --database-url or nothing"))
+        Err(Failure::misused(
+            "this scenario starts Tidings itself: leave out --url, and give --database-url or nothing",
+        ))
     }
 
     pub(super) async fn start(&self) -> Result<Shown, Failure> {

@@ -17,8 +17,10 @@ pub(super) fn read(argument: Option<&str>, file: Option<&Path>) -> Result<Box<Ra
         (argument, None) => (argument.unwrap_or_default().to_owned(), "the data".to_owned()),
     };
     json(text.trim()).map_err(|told| {
-        let hint = if from == "the data" { "; a text needs quotes of its own: '\"text\"'" } else { "" };
-        Failure::told(format!("{from}: {told}{hint}"))
+        if from == "the data" {
+            return Failure::misused(format!("{from}: {told}; a text needs quotes of its own: '\"text\"'"));
+        }
+        Failure::told(format!("{from}: {told}"))
     })
 }
 

@@ -161,11 +161,11 @@ impl Command for Webhooks {
                     body.insert("events".into(), events.into());
                 }
                 if let Some(both) = clear.iter().find(|member| body.contains_key(*member)) {
-                    return Err(Failure::told(format!("`{both}` is given a value and cleared: do one of them")));
+                    return Err(Failure::misused(format!("`{both}` is given a value and cleared: do one of them")));
                 }
                 body.extend(clear.into_iter().map(|member| (member, serde_json::Value::Null)));
                 if body.is_empty() {
-                    return Err(Failure::told("nothing to change was named: see `tidings webhooks update --help`"));
+                    return Err(Failure::misused("nothing to change was named: see `tidings webhooks update --help`"));
                 }
                 desk.show(Call::patch(&[&NOUN, &id]).json(&body.into()), screens::card).await
             }

@@ -61,7 +61,7 @@ fn pairs(option: &str, pairs: Vec<(String, String)>) -> Result<Option<Value>, Fa
     let mut members = Map::new();
     for (name, value) in pairs {
         if members.insert(name.clone(), value.into()).is_some() {
-            return Err(Failure::told(format!("{option} names `{name}` twice")));
+            return Err(Failure::misused(format!("{option} names `{name}` twice")));
         }
     }
     Ok((!members.is_empty()).then_some(Value::Object(members)))
