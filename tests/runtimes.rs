@@ -1,10 +1,11 @@
-//! A process with more than one thread has a runtime for requests beside the one in which it stores and sends: what lives in the one is
+//! A process with both roles and more than one thread has a runtime for requests beside the one in which it stores and sends: what lives in the one is
 //! asked for in the other.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use rustix::process::Signal;
 use serde_json::json;
 use tidings::store::{Config, Store};
 use tokio::runtime::{Builder, Runtime};
@@ -70,6 +71,27 @@ async fn a_connection_that_a_test_of_a_webhook_opened_outlives_the_runtime_that_
     tenant.post("/v1/events", json!({"type": "a", "data": 1})).await.expect(202);
     let senders: Vec<_> = receiver.wait_for(2).await.iter().map(|request| request.from).collect();
     assert_eq!(senders[0], senders[1], "the delivery goes by the same connection");
+}
+
+#[tokio::test]
+async fn one_thread_accepts_delivers_and_ends_in_order() {
+    let url = database::fresh().await;
+    let mut settings = settings(&url);
+    settings.push(("process.threads", "1"));
+    let served = Served::start(&[], &settings).await;
+    let api = Api::new(&[served.address]);
+    let key = api.tenant().await;
+    let receiver = Receiver::start().await;
+    api.webhook(&key, &receiver.url).await;
+    let events: Vec<_> = (0..100).map(|n| json!({"type": "a", "data": n})).collect();
+    assert_eq!(api.post("/v1/events/batch", &key, &json!({"events": events})).await.0, 202);
+    for n in 0..20 {
+        assert_eq!(api.post("/v1/events", &key, &json!({"type": "a", "data": n})).await.0, 202);
+    }
+    receiver.wait_for(120).await;
+    let ended = served.process.stop(Signal::TERM).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.text);
+    assert_eq!(receiver.count(), 120, "each once");
 }
 
 #[cfg(target_os = "linux")]

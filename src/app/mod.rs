@@ -6,8 +6,8 @@
 //! - The end has two steps: first nothing new is accepted or claimed, then what is under way gets a grace time. What is
 //!   left after it is released, so that another process takes it at once.
 //! - The database is opened before and closed after everything else; it belongs to the caller ([`Database`]).
-//! - Requests are answered in a runtime of their own, where there is more than one thread ([`Threads`]); all else that lives longer than a
-//!   request lives in the main one.
+//! - Requests are answered in a runtime of their own, where a process with both roles has more than one thread ([`Threads`]); all else
+//!   that lives longer than a request lives in the main one.
 //!
 //! **To add** a part that runs: build it in [`App::build`], run it in [`App::run`].
 

@@ -23,7 +23,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts so many threads for these roles, one at least.
+    /// So many threads for these roles, beside the caller's; or none, if it is one: then the caller's does the work.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -88,6 +88,16 @@ mod tests {
         }
         assert!(is_shared(&Role::ALL, 1) && is_shared(&Role::ALL, 0));
         assert!(!is_shared(&Role::ALL, 2));
+    }
+
+    #[test]
+    fn each_runtime_has_its_share() {
+        let workers = |roles: &[Role], threads| {
+            let threads = Threads::start(roles, threads).expect("threads");
+            [threads.main.handle(), &threads.api()].map(|runtime| runtime.metrics().num_workers())
+        };
+        assert_eq!([workers(&Role::ALL, 1), workers(&Role::ALL, 2), workers(&Role::ALL, 5)], [[1, 1], [1, 1], [3, 2]]);
+        assert_eq!(workers(&[Role::Dispatch], 5), [5, 5], "one and the same");
     }
 
     #[test]

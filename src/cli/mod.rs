@@ -266,9 +266,14 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
         Command::Serve { options, .. } => &options.role,
         _ => &[],
     };
-    // What neither accepts nor delivers is no part of the deployment that the setting is for, though a bench may start that.
-    let share = if roles.is_empty() { Process::default() } else { config.process.clone() };
-    let threads = Threads::start(roles, share.threads(1))?;
+    let threads = match &command {
+        Command::Serve { .. } => config.process.threads_each(1),
+        // What waits for a screen that stands still must not hold up the rest.
+        Command::Dev(_) => config.process.threads_each(1).max(2),
+        // A bench hands the setting on to the processes that it starts.
+        _ => Process::default().threads_each(1).max(2),
+    };
+    let threads = Threads::start(roles, threads)?;
     let api = threads.api();
     let done = threads.block_on(async {
         let shutdown = shutdown::on_signals()?;

@@ -42,7 +42,7 @@ impl Secrets {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Process {
-    /// Threads that work, up to 1,024; 0 for one to each processor that the process may use.
+    /// Threads that answer, store and send, up to 1,024; 0 for one to each processor that the process may use.
     pub threads: u16,
 }
 
@@ -56,11 +56,11 @@ impl Process {
         Err(format!("`process.threads` is {threads}; it must be from 0 (one to each processor) to 1024"))
     }
 
-    /// How many threads work in each of so many such processes on this host.
+    /// Threads of each of so many processes that share this host.
     #[must_use]
-    pub fn threads(&self, processes: usize) -> usize {
+    pub fn threads_each(&self, processes: usize) -> usize {
         match self.threads {
-            0 => (available_parallelism().map_or(1, NonZero::get) / processes).max(1),
+            0 => (available_parallelism().map_or(1, NonZero::get) / processes.max(1)).max(1),
             threads => threads.into(),
         }
     }

@@ -102,9 +102,11 @@ fn a_list_in_a_variable_is_separated_by_commas_and_an_empty_text_is_not_set() {
 #[test]
 fn processes_on_one_host_get_a_share_of_it_each_unless_they_are_told_otherwise() {
     let all = available_parallelism().expect("processors").get();
-    let threads = |threads, processes| Process { threads }.threads(processes);
+    let threads = |threads, processes| Process { threads }.threads_each(processes);
     assert_eq!([threads(0, 1), threads(0, all), threads(0, 2 * all)], [all, 1, 1]);
     assert_eq!([threads(3, 1), threads(3, 2)], [3, 3]);
+    let most = load("[process]\nthreads = 1024", &[]).expect("a configuration");
+    assert_eq!(most.config.process.threads_each(1), 1_024);
 }
 
 #[test]

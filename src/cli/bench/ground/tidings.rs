@@ -90,7 +90,7 @@ impl Tidings {
         let mut all = Self { addresses: vec![], pids: vec![], ready_after: None, authority, key, held: vec![] };
         for _ in 0..processes {
             let begun = Instant::now();
-            let (held, address) = serve(settings, settings.process.threads(processes), children).await?;
+            let (held, address) = serve(settings, settings.process.threads_each(processes), children).await?;
             all.addresses.push(address);
             all.pids.push(held.pid);
             all.held.push(held);

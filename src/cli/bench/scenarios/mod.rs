@@ -88,7 +88,7 @@ impl Scenario {
             Self::Idle => "memory at rest, and at full load with --pending deliveries waiting",
             Self::Backlog => "1,000 webhooks, without and with --pending deliveries for a dead one beside them",
             Self::Snapshot => "half load while a transaction stays open for --minutes: vacuum can remove nothing",
-            Self::Processes => "full load on 1, 2 and 4 processes with one Postgres",
+            Self::Processes => "full load on 1, 2 and 4 processes with one Postgres and a share of the processors each",
             Self::Start => "from the start of a process to its first good /readyz, on an existing database",
             Self::Growth => "cost and latency as rate, backlog, webhooks and payload grow",
         }
