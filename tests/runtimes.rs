@@ -108,13 +108,13 @@ async fn who_accepts_and_delivers_answers_with_threads_of_their_own() {
         for _ in 0..50 {
             assert_eq!(api.get("/healthz", "").await.0, 200);
         }
-        // Between two requests they have nothing to do.
+        // Between two requests they have nothing to do; where others keep the processors busy, they hardly get to that.
         let paused = pauses(process, "tidings-api") - before;
-        assert_eq!(paused >= 25, has_own, "{role}, {threads}: {paused}");
+        assert_eq!(paused >= 5, has_own, "{role}, {threads}: {paused}");
     }
 }
 
-/// How often the threads of this name have waited for something.
+/// How often the threads of this name have waited for something, or for a processor.
 #[cfg(target_os = "linux")]
 fn pauses(process: u32, name: &str) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("a process");
@@ -124,7 +124,10 @@ fn pauses(process: u32, name: &str) -> u64 {
     });
     let pauses = statuses.filter_map(|status| {
         let line = |label: &str| status.lines().find_map(|line| line.strip_prefix(label)).map(str::trim);
-        (line("Name:") == Some(name)).then(|| line("voluntary_ctxt_switches:")?.parse::<u64>().ok()).flatten()
+        let count = |label| line(label)?.parse::<u64>().ok();
+        (line("Name:") == Some(name))
+            .then(|| Some(count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?))
+            .flatten()
     });
     pauses.sum()
 }
