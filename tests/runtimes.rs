@@ -1,5 +1,5 @@
-//! A process with both roles and more than one thread has a runtime for requests beside the one in which it stores and sends: what lives in the one is
-//! asked for in the other.
+//! A process with both roles and more than one thread has a runtime for requests beside the one in which it stores and sends: what lives
+//! in the one is asked for in the other.
 
 use std::time::Duration;
 

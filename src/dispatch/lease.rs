@@ -85,7 +85,7 @@ impl Lease {
 
     /// Gives up every number: what is not settled is free for others at once.
     pub(super) async fn surrender(&self, store: &Store) -> Result<(), StoreError> {
-        let retiring = std::mem::take(&mut *self.retiring.lock().unwrap_or_else(PoisonError::into_inner));
+        let retiring = std::mem::take(&mut *self.retiring());
         for id in self.ids().into_iter().chain(retiring) {
             store.discharge(id, self.clock.now()).await?;
         }
@@ -101,7 +101,7 @@ impl Lease {
     /// Gives up old numbers under which nothing is on its way any more.
     pub(super) async fn retire(&self, store: &Store) -> Result<(), StoreError> {
         {
-            let mut retiring = self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut retiring = self.retiring();
             let mut numbers = self.numbers();
             let current = numbers.last().map(|number| number.holder.id());
             numbers.retain(|number| {
@@ -112,11 +112,10 @@ impl Lease {
                 !is_over
             });
         }
-        let retiring = || self.retiring.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let Some(id) = retiring().first().copied() else { return Ok(()) };
+            let Some(id) = self.retiring().first().copied() else { return Ok(()) };
             store.retire(id, self.clock.now()).await?;
-            retiring().retain(|other| *other != id);
+            self.retiring().retain(|other| *other != id);
         }
     }
 
@@ -154,6 +153,10 @@ impl Lease {
 
     fn age(&self, number: &Number) -> Duration {
         self.clock.running_for().saturating_sub(number.since)
+    }
+
+    fn retiring(&self) -> MutexGuard<'_, Vec<DispatcherId>> {
+        self.retiring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn numbers(&self) -> MutexGuard<'_, Vec<Number>> {
