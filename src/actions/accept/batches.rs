@@ -2,11 +2,12 @@
 //! that it stores all of them or none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::pacing::{LARGE, catch_up};
+use super::pacing::{LARGE, Pacer};
 use super::{AcceptError, BATCH, Desk};
 use crate::store::outbox::accept::{Accepted, NewEvent};
 use crate::telemetry::meters::Source;
@@ -15,6 +16,8 @@ use crate::telemetry::meters::Source;
 pub(super) const STATEMENTS: u32 = 2;
 /// A large one waits for so many stretches at most until what was handed over is on its way.
 const PATIENCE: u16 = 20;
+/// The next does not wait after one that waited in vain.
+const UNPACED: Duration = Duration::from_millis(20);
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
 
@@ -36,8 +39,9 @@ impl Waiting {
 /// Gathers what waits and has it stored, until the last way in is closed.
 pub(super) async fn flush(desk: Desk, waiting: mpsc::Receiver<Waiting>, turns: Arc<Semaphore>, tasks: TaskTracker) {
     let mut queue = Queue { waiting, next: None };
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
     while let Some(first) = queue.first().await {
-        let Some((batches, turn)) = queue.gather(first, &desk, &turns).await else { return };
+        let Some((batches, turn)) = queue.gather(first, &pacer, &turns).await else { return };
         let desk = desk.clone();
         tasks.spawn(async move {
             desk.answer_batches(batches).await;
@@ -65,13 +69,13 @@ impl Queue {
     async fn gather(
         &mut self,
         first: Waiting,
-        desk: &Desk,
+        pacer: &Pacer,
         turns: &Arc<Semaphore>,
     ) -> Option<(Vec<Waiting>, OwnedSemaphorePermit)> {
         let (mut events, mut memory) = (first.events.len(), first.share.num_permits());
         let mut batches = vec![first];
         let mut is_large = events >= LARGE;
-        let mut turn = Box::pin(desk.turn(turns, is_large));
+        let mut turn = Box::pin(begin(pacer, turns, is_large));
         let mut is_open = true;
         loop {
             tokio::select! {
@@ -90,7 +94,7 @@ impl Queue {
                     batches.push(batch);
                     if events >= LARGE && !is_large {
                         is_large = true;
-                        turn = Box::pin(desk.turn(turns, is_large));
+                        turn = Box::pin(begin(pacer, turns, is_large));
                     }
                 }
                 turn = &mut turn => return Some((batches, turn?)),
@@ -99,16 +103,16 @@ impl Queue {
     }
 }
 
-impl Desk {
-    /// A turn for a statement; a large one takes all of them, and begins when what was handed over is on its way.
-    async fn turn(&self, turns: &Arc<Semaphore>, is_large: bool) -> Option<OwnedSemaphorePermit> {
-        let turn = Arc::clone(turns).acquire_many_owned(if is_large { STATEMENTS } else { 1 }).await.ok()?;
-        if is_large {
-            catch_up(self.target.as_ref(), PATIENCE).await;
-        }
-        Some(turn)
+/// A turn for a statement; a large one takes all of them, and begins when what was handed over is on its way.
+async fn begin(pacer: &Pacer, turns: &Arc<Semaphore>, is_large: bool) -> Option<OwnedSemaphorePermit> {
+    let turn = Arc::clone(turns).acquire_many_owned(if is_large { STATEMENTS } else { 1 }).await.ok()?;
+    if is_large {
+        pacer.pace(LARGE).await;
     }
+    Some(turn)
+}
 
+impl Desk {
     /// Stores batches in one statement, or each by itself where that fails for one of them, and tells each producer what became of its own.
     async fn answer_batches(&self, mut waiting: Vec<Waiting>) {
         // Who hung up before it began has it not begun.

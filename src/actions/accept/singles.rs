@@ -41,7 +41,7 @@ pub(super) struct Waiting {
 pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
     let mut recent = [0; 2];
-    let mut pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
