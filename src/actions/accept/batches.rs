@@ -16,7 +16,7 @@ use crate::telemetry::meters::Source;
 pub(super) const STATEMENTS: u32 = 2;
 /// A large one waits for so many stretches at most until what was handed over is on its way.
 const PATIENCE: u16 = 20;
-/// The next does not wait after one that waited in vain.
+/// How long none waits after the first that waited in vain.
 const UNPACED: Duration = Duration::from_millis(20);
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
