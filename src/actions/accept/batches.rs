@@ -16,8 +16,8 @@ use crate::telemetry::meters::Source;
 pub(super) const STATEMENTS: u32 = 2;
 /// A large one waits for so many stretches at most until what was handed over is on its way.
 const PATIENCE: u16 = 20;
-/// How long none waits after the first that waited in vain.
-const UNPACED: Duration = Duration::from_millis(20);
+/// How long what the first wait in vain left is taken for stuck.
+const AT_FIRST: Duration = Duration::from_millis(20);
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
 
@@ -39,7 +39,7 @@ impl Waiting {
 /// Gathers what waits and has it stored, until the last way in is closed.
 pub(super) async fn flush(desk: Desk, waiting: mpsc::Receiver<Waiting>, turns: Arc<Semaphore>, tasks: TaskTracker) {
     let mut queue = Queue { waiting, next: None };
-    let pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE, AT_FIRST);
     while let Some(first) = queue.first().await {
         let Some((batches, turn)) = queue.gather(first, &pacer, &turns).await else { return };
         let desk = desk.clone();
@@ -148,6 +148,38 @@ impl Desk {
                 }),
             };
             batch.tell(stored);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{event, waiting_at_first};
+    use super::super::pacing::ENOUGH;
+    use super::*;
+
+    /// How many still wait of `ENOUGH` and some when the first statement begins, for batches of so many events.
+    async fn waiting_beside(batches: &[usize]) -> usize {
+        let mut producers = Vec::new();
+        let fill = async |way_in: &mpsc::Sender<Waiting>| {
+            for &events in batches {
+                let share = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("room");
+                let (answer, producer) = oneshot::channel();
+                producers.push(producer);
+                let batch = Waiting { events: vec![event(); events], answer, share };
+                way_in.send(batch).await.unwrap_or_else(|_| panic!("the way in is closed"));
+            }
+        };
+        let turns = Arc::new(Semaphore::new(STATEMENTS as usize));
+        waiting_at_first(ENOUGH + 36, fill, |desk, waiting| flush(desk, waiting, turns, TaskTracker::new())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_ones_begin_when_what_was_handed_over_is_on_its_way() {
+        assert_eq!(waiting_beside(&[LARGE - 1]).await, ENOUGH + 36);
+        for batches in [&[LARGE][..], &[LARGE / 2, LARGE / 2]] {
+            let waiting = waiting_beside(batches).await;
+            assert!(waiting <= ENOUGH, "{batches:?}: {waiting} had not been sent");
         }
     }
 }

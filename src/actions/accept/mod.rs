@@ -4,6 +4,8 @@
 //! those that came together. Only batches with idempotency keys have a transaction each.
 
 mod batches;
+#[cfg(test)]
+mod fixtures;
 mod pacing;
 mod singles;
 

@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_millis(1);
 /// A large statement waits for so many stretches at most until what was handed over is on its way. That is short, for others' events
 /// wait with it, and where receivers do not keep up, the statements of the next moment do not wait for them.
 const PATIENCE: u16 = 5;
-const UNPACED: Duration = Duration::from_millis(100);
+const AT_FIRST: Duration = Duration::from_millis(100);
 
 /// An event that waits.
 pub(super) struct Waiting {
@@ -41,7 +41,7 @@ pub(super) struct Waiting {
 pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
     let mut recent = [0; 2];
-    let pacer = Pacer::new(desk.target.clone(), PATIENCE, UNPACED);
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE, AT_FIRST);
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {
@@ -130,38 +130,19 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use bytes::Bytes;
-    use chrono::DateTime;
     use tokio::task::yield_now;
     use tokio::time::{Instant, sleep};
 
+    use super::super::QUEUE;
+    use super::super::fixtures::{event, waiting_at_first};
     use super::super::pacing::{ENOUGH, LARGE};
-    use super::super::{HandOffTarget, QUEUE};
     use super::*;
-    use crate::domain::clock::Clock;
-    use crate::domain::event::Event;
-    use crate::domain::ids::{EventId, TenantId};
-    use crate::domain::lease::Claimed;
-    use crate::store::outbox::accept::HandOff;
-    use crate::store::{Config, Store};
-    use crate::telemetry::meters::Meters;
 
     async fn come(way_in: &mpsc::Sender<Waiting>, count: usize) {
         let room = Arc::new(Semaphore::new(count));
         for _ in 0..count {
-            let event = Arc::new(Event {
-                tenant_id: TenantId::new(DateTime::UNIX_EPOCH, 1),
-                id: EventId::new(DateTime::UNIX_EPOCH, 1),
-                event_type: "order.paid".into(),
-                occurred_at: None,
-                data: Bytes::from_static(b"1"),
-            });
-            let event = NewEvent { event, idempotency_key: None, trace: None };
             let share = Arc::clone(&room).try_acquire_owned().expect("room");
-            let one = Waiting { event, answer: oneshot::channel().0, share };
+            let one = Waiting { event: event(), answer: oneshot::channel().0, share };
             way_in.send(one).await.unwrap_or_else(|_| panic!("the way in is closed"));
         }
     }
@@ -197,49 +178,15 @@ mod tests {
         }
     }
 
-    /// So many wait, and one less every time it is asked. It notes how many did when a statement began.
-    struct Sending {
-        waiting: AtomicUsize,
-        at_first: OnceLock<usize>,
-    }
-
-    impl HandOffTarget for Sending {
-        fn offer(&self) -> Option<HandOff> {
-            let _ = self.at_first.set(self.waiting.load(Ordering::Relaxed));
-            None
-        }
-
-        fn waiting(&self) -> usize {
-            self.waiting.fetch_sub(1, Ordering::Relaxed)
-        }
-
-        fn take(&self, _: Vec<Claimed>) {}
-
-        fn doubt(&self) {}
-    }
-
-    /// How many still wait of so many when the first statement begins, for so many events.
-    async fn waiting_at_first(waiting: usize, events: usize) -> usize {
-        let target = Arc::new(Sending { waiting: waiting.into(), at_first: OnceLock::new() });
-        // Nobody is there: what a statement needs comes after the offer.
-        let store = Store::connect("postgres://127.0.0.1:1/none", &Config::default()).expect("a URL");
-        let clock = Clock::steered(DateTime::UNIX_EPOCH);
-        let desk = Desk { store, clock, target: Some(Arc::clone(&target) as _), meters: Meters::default() };
-        let (way_in, events_in) = mpsc::channel(QUEUE);
-        come(&way_in, events).await;
-        let flush = tokio::spawn(flush(desk, events_in, TaskTracker::new()));
-        while target.at_first.get().is_none() {
-            sleep(LINGER).await;
-        }
-        flush.abort();
-        target.at_first.get().copied().expect("a statement")
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_large_statement_begins_when_what_was_handed_over_is_on_its_way() {
         let many = ENOUGH + 36;
-        assert_eq!(waiting_at_first(many, LARGE - 1).await, many);
-        let waiting = waiting_at_first(many, LARGE).await;
+        let waiting = async |events| {
+            let flush = |desk, waiting| flush(desk, waiting, TaskTracker::new());
+            waiting_at_first(many, async |way_in| come(way_in, events).await, flush).await
+        };
+        assert_eq!(waiting(LARGE - 1).await, many);
+        let waiting = waiting(LARGE).await;
         assert!(waiting <= ENOUGH, "{waiting} had not been sent");
     }
 
