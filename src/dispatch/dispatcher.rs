@@ -280,7 +280,7 @@ impl HandOffTarget for Arc<Dispatcher> {
     }
 
     fn waiting(&self) -> usize {
-        self.lanes().queued()
+        self.lanes().moving()
     }
 
     fn take(&self, claimed: Vec<Claimed>) {

@@ -14,8 +14,8 @@ mod lane;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use lane::Lane;
 pub(super) use lane::Pace;
+use lane::{Lane, Load};
 
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
@@ -40,9 +40,8 @@ pub(super) struct Lanes {
     crowded: HashSet<WebhookId>,
     capacity: usize,
     in_flight: usize,
-    queued: usize,
-    /// Bytes that the queues take.
-    weight: usize,
+    /// Of all lanes together.
+    load: Load,
     /// Workers that were hired and have not left; at most `capacity`.
     workers: usize,
 }
@@ -74,8 +73,7 @@ impl Lanes {
             crowded: HashSet::new(),
             capacity,
             in_flight: 0,
-            queued: 0,
-            weight: 0,
+            load: Load::default(),
             workers: 0,
         }
     }
@@ -93,8 +91,7 @@ impl Lanes {
         if lane.weight >= share * 2 || !has_room {
             return Pushed::Refused(claimed);
         }
-        self.weight += lane.push(claimed);
-        self.queued += 1;
+        self.load.follow(lane, |lane| lane.push(claimed));
         let startable = lane.startable(self.capacity - self.in_flight);
         let has_new_turn = !lane.has_turn && lane.in_flight < lane.limit;
         if has_new_turn {
@@ -107,7 +104,7 @@ impl Lanes {
 
     /// The bytes that a lane may fill now: the more all of them hold, the less.
     fn share(&self) -> usize {
-        (MEMORY.saturating_sub(self.weight) / SHARE).max(LEAST_SHARE)
+        (MEMORY.saturating_sub(self.load.bytes) / SHARE).max(LEAST_SHARE)
     }
 
     /// Takes half of what waits out of each lane that holds far more than its share.
@@ -115,10 +112,7 @@ impl Lanes {
         let most = self.share() * 4;
         let mut over = Vec::new();
         for (id, lane) in self.by_webhook.iter_mut().filter(|(_, lane)| lane.weight > most) {
-            let (taken, weight) = lane.halve();
-            self.queued -= taken.len();
-            self.weight -= weight;
-            over.extend(taken);
+            over.extend(self.load.follow(lane, Lane::halve));
             lane.backlog = true;
             self.crowded.insert(*id);
         }
@@ -157,11 +151,9 @@ impl Lanes {
             if !lane.may_start(free) {
                 continue;
             }
-            let Some((claimed, weight)) = lane.pop() else { continue };
+            let Some(claimed) = self.load.follow(lane, Lane::pop) else { continue };
             lane.in_flight += 1;
             self.in_flight += 1;
-            self.queued -= 1;
-            self.weight -= weight;
             if lane.weight < share / 2 {
                 self.crowded.remove(&id);
             }
@@ -181,7 +173,7 @@ impl Lanes {
         self.in_flight -= 1;
         let Some(lane) = self.by_webhook.get_mut(&id) else { return false };
         lane.in_flight -= 1;
-        lane.change_pace(pace);
+        self.load.follow(lane, |lane| lane.change_pace(pace));
         let low = lane.backlog && lane.queue.len() < LOW;
         if lane.is_forgettable() {
             self.by_webhook.remove(&id);
@@ -231,28 +223,23 @@ impl Lanes {
 
     /// Whether anything more may wait.
     pub(super) const fn has_room(&self) -> bool {
-        self.weight < MEMORY * 2
+        self.load.bytes < MEMORY * 2
     }
 
     /// Takes everything that waits out of a lane.
     pub(super) fn withdraw(&mut self, id: WebhookId) -> Vec<Claimed> {
         let Some(lane) = self.by_webhook.get_mut(&id) else { return Vec::new() };
         self.crowded.remove(&id);
-        self.queued -= lane.queue.len();
-        self.weight -= std::mem::take(&mut lane.weight);
-        std::mem::take(&mut lane.queue).into()
+        self.load.follow(lane, Lane::empty).into()
     }
 
     /// Takes what waits and is such out of all lanes.
     pub(super) fn withdraw_those(&mut self, is_such: impl Fn(&Claimed) -> bool) -> Vec<Claimed> {
         let mut withdrawn = Vec::new();
         for (id, lane) in &mut self.by_webhook {
-            let weight = lane.weight;
-            let taken = lane.take_those(&is_such);
+            let taken = self.load.follow(lane, |lane| lane.take_those(&is_such));
             if !taken.is_empty() {
                 self.crowded.remove(id);
-                self.queued -= taken.len();
-                self.weight -= weight - lane.weight;
                 withdrawn.extend(taken);
             }
         }
@@ -279,12 +266,17 @@ impl Lanes {
 
     /// Deliveries that wait in all lanes.
     pub(super) const fn queued(&self) -> usize {
-        self.queued
+        self.load.deliveries
+    }
+
+    /// Those of them that go to receivers which answered in time when last asked.
+    pub(super) const fn moving(&self) -> usize {
+        self.load.moving
     }
 
     /// Whether nothing waits or is under way.
     pub(super) const fn is_idle(&self) -> bool {
-        self.queued == 0 && self.in_flight == 0
+        self.load.deliveries == 0 && self.in_flight == 0
     }
 
     /// Attempts under way.
@@ -295,5 +287,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod liveness;
+#[cfg(test)]
+mod room;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 //! that it stores all of them or none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -16,8 +15,6 @@ use crate::telemetry::meters::Source;
 pub(super) const STATEMENTS: u32 = 2;
 /// A large one waits for so many stretches at most until what was handed over is on its way.
 const PATIENCE: u16 = 20;
-/// How long what the first wait in vain left is taken for stuck.
-const AT_FIRST: Duration = Duration::from_millis(20);
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
 
@@ -39,7 +36,7 @@ impl Waiting {
 /// Gathers what waits and has it stored, until the last way in is closed.
 pub(super) async fn flush(desk: Desk, waiting: mpsc::Receiver<Waiting>, turns: Arc<Semaphore>, tasks: TaskTracker) {
     let mut queue = Queue { waiting, next: None };
-    let pacer = Pacer::new(desk.target.clone(), PATIENCE, AT_FIRST);
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE);
     while let Some(first) = queue.first().await {
         let Some((batches, turn)) = queue.gather(first, &pacer, &turns).await else { return };
         let desk = desk.clone();

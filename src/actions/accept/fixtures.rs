@@ -40,10 +40,10 @@ pub(super) struct Sending {
 
 impl Sending {
     pub(super) fn new(waiting: usize, stuck: usize) -> Arc<Self> {
-        Self::at(1, waiting, stuck)
+        Self::at_a_time(1, waiting, stuck)
     }
 
-    pub(super) fn at(at_a_time: usize, waiting: usize, stuck: usize) -> Arc<Self> {
+    pub(super) fn at_a_time(at_a_time: usize, waiting: usize, stuck: usize) -> Arc<Self> {
         Arc::new(Self {
             at_a_time,
             waiting: waiting.into(),
@@ -58,7 +58,7 @@ impl Sending {
         self.waiting.fetch_add(deliveries, Ordering::Relaxed);
     }
 
-    /// All are gone but for those that are stuck from now on.
+    /// So many wait from now on, all of them stuck.
     pub(super) fn free(&self, stuck: usize) {
         self.stuck.store(stuck, Ordering::Relaxed);
         self.waiting.store(stuck, Ordering::Relaxed);

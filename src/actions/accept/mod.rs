@@ -35,7 +35,7 @@ pub trait HandOffTarget: Send + Sync {
     /// On whose lease deliveries may be inserted now; `None` while the target can take none.
     fn offer(&self) -> Option<HandOff>;
 
-    /// Deliveries that it has and has not begun to send.
+    /// Deliveries that it has and has not begun to send, but for those to receivers that did not answer in time when last asked.
     fn waiting(&self) -> usize;
 
     /// Takes deliveries that were leased under an offer.

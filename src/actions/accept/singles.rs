@@ -27,7 +27,6 @@ const LINGER: Duration = Duration::from_millis(1);
 /// A large statement waits for so many stretches at most until what was handed over is on its way. That is short, for others' events
 /// wait with it, and where receivers do not keep up, the statements of the next moment do not wait for them.
 const PATIENCE: u16 = 5;
-const AT_FIRST: Duration = Duration::from_millis(100);
 
 /// An event that waits.
 pub(super) struct Waiting {
@@ -41,7 +40,7 @@ pub(super) struct Waiting {
 pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
     let slots = Arc::new(Semaphore::new(STATEMENTS as usize));
     let mut recent = [0; 2];
-    let pacer = Pacer::new(desk.target.clone(), PATIENCE, AT_FIRST);
+    let pacer = Pacer::new(desk.target.clone(), PATIENCE);
     loop {
         let mut batch = Vec::with_capacity(64);
         if waiting.recv_many(&mut batch, BATCH).await == 0 {

@@ -21,6 +21,29 @@ pub(in crate::dispatch) enum Pace {
     Restart,
 }
 
+/// What waits, in a lane or in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) deliveries: usize,
+    /// Those of them whose receivers answered in time when last asked.
+    pub(super) moving: usize,
+    /// What they take.
+    pub(super) bytes: usize,
+}
+
+impl Load {
+    /// Changes a lane, whose load is part of this one.
+    pub(super) fn follow<T>(&mut self, lane: &mut Lane, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let before = lane.load();
+        let changed = change(lane);
+        let after = lane.load();
+        self.deliveries = self.deliveries - before.deliveries + after.deliveries;
+        self.moving = self.moving - before.moving + after.moving;
+        self.bytes = self.bytes - before.bytes + after.bytes;
+        changed
+    }
+}
+
 /// The lane of one webhook.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -32,6 +55,7 @@ pub(super) struct Lane {
     pub(super) in_flight: usize,
     /// The webhook's `max_in_flight`; 1 until it is known.
     pub(super) limit: usize,
+    /// What the receiver's answers leave of it; all that there are while it answers in time.
     pub(super) pace: usize,
     /// It is among those that take turns.
     pub(super) has_turn: bool,
@@ -53,29 +77,36 @@ impl Lane {
         }
     }
 
-    /// Queues a delivery and says what it weighs.
-    pub(super) fn push(&mut self, claimed: Claimed) -> usize {
-        let weight = weight(&claimed);
-        self.weight += weight;
-        self.usual_weight = weight;
+    fn load(&self) -> Load {
+        let deliveries = self.queue.len();
+        Load { deliveries, moving: if self.pace == usize::MAX { deliveries } else { 0 }, bytes: self.weight }
+    }
+
+    /// Queues a delivery.
+    pub(super) fn push(&mut self, claimed: Claimed) {
+        self.usual_weight = weight(&claimed);
+        self.weight += self.usual_weight;
         self.queue.push_back(claimed);
-        weight
     }
 
-    /// The first in the queue, and what it weighed.
-    pub(super) fn pop(&mut self) -> Option<(Claimed, usize)> {
+    /// The first in the queue.
+    pub(super) fn pop(&mut self) -> Option<Claimed> {
         let claimed = self.queue.pop_front()?;
-        let weight = weight(&claimed);
-        self.weight -= weight;
-        Some((claimed, weight))
+        self.weight -= weight(&claimed);
+        Some(claimed)
     }
 
-    /// Takes out the later half of what waits, and says what it weighs. Something stays.
-    pub(super) fn halve(&mut self) -> (VecDeque<Claimed>, usize) {
+    /// Takes out all that waits.
+    pub(super) fn empty(&mut self) -> VecDeque<Claimed> {
+        self.weight = 0;
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Takes out the later half of what waits. Something stays.
+    pub(super) fn halve(&mut self) -> VecDeque<Claimed> {
         let later = self.queue.split_off(self.queue.len().div_ceil(2));
-        let weight = later.iter().map(weight).sum();
-        self.weight -= weight;
-        (later, weight)
+        self.weight -= later.iter().map(weight).sum::<usize>();
+        later
     }
 
     /// Takes out what waits and is such; the others keep their order.

@@ -5,6 +5,20 @@ use proptest::prelude::*;
 use super::tests::{claimed, webhook};
 use super::*;
 
+impl Lanes {
+    /// Whether what they hold together is what each holds.
+    pub(super) fn adds_up(&self) -> bool {
+        let mut load = Load::default();
+        for lane in self.by_webhook.values() {
+            let deliveries = lane.queue.len();
+            load.deliveries += deliveries;
+            load.moving += if lane.pace == usize::MAX { deliveries } else { 0 };
+            load.bytes += lane.weight;
+        }
+        self.load == load
+    }
+}
+
 /// What may happen to lanes.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -14,6 +28,8 @@ enum Step {
     Ask,
     /// One of those under way ends.
     End(usize, Pace),
+    /// What waits is taken back.
+    Withdraw(u128),
 }
 
 /// Lanes, with workers that do as those of the dispatcher.
@@ -49,13 +65,15 @@ impl Floor {
                 self.lanes.done(id, pace);
                 self.asking += 1 + self.lanes.hire_beside(id);
             }
+            Step::Withdraw(number) => drop(self.lanes.withdraw(webhook(number))),
             Step::Ask | Step::End(..) => {}
         }
         self.check();
     }
 
-    /// Nothing whose turn has come is without somebody who will ask for it.
+    /// Nothing whose turn has come is without somebody who will ask for it, and what all lanes hold is known.
     fn check(&self) {
+        assert!(self.lanes.adds_up());
         assert_eq!(self.lanes.workers, self.asking + self.under_way.len());
         assert!(self.asking > 0 || !self.has_turn() || self.under_way.len() == self.lanes.capacity, "nobody asks");
     }
@@ -75,6 +93,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (1..6_u128).prop_map(Step::Learn),
         4 => Just(Step::Ask),
         3 => (any::<usize>(), pace).prop_map(|(which, pace)| Step::End(which, pace)),
+        1 => (1..6_u128).prop_map(Step::Withdraw),
     ]
 }
 

@@ -84,9 +84,7 @@ impl Scenario {
             Self::Batch => "batches of 100 events, as fast as they are accepted",
             Self::Fanout => "events one by one, each to 10 webhooks",
             Self::Latency => "200 events a second: how long a delivery takes where nothing is in its way",
-            Self::Noisy => {
-                "a healthy webhook, with 50 events a second and with batches, alone and beside one that hangs"
-            }
+            Self::Noisy => "50 events a second to a webhook, and batches to another, alone and beside one that hangs",
             Self::Idle => "memory at rest, and at full load with --pending deliveries waiting",
             Self::Backlog => "1,000 webhooks, without and with --pending deliveries for a dead one beside them",
             Self::Snapshot => "half load while a transaction stays open for --minutes: vacuum can remove nothing",
@@ -100,11 +98,10 @@ impl Scenario {
     pub(in crate::cli) const fn takes(self) -> [&'static str; 2] {
         match self {
             Self::Single | Self::Tenants | Self::Batch | Self::Fanout | Self::Latency => ["half a minute", "10 s"],
-            Self::Noisy => ["2 minutes", "40 s"],
             Self::Idle => ["2 minutes", "20 s"],
             Self::Backlog => ["3 minutes", "40 s"],
             Self::Snapshot => ["11 minutes, or --minutes and 1", "80 s"],
-            Self::Processes => ["1 and a half minutes", "30 s"],
+            Self::Noisy | Self::Processes => ["1 and a half minutes", "30 s"],
             Self::Start => ["5 s", "5 s"],
             Self::Growth => ["5 minutes", "75 s"],
         }
