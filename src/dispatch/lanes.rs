@@ -269,7 +269,8 @@ impl Lanes {
         self.load.deliveries
     }
 
-    /// Those of them that go to receivers which answered in time when last asked.
+    /// Those of them in lanes with their full pace: not in that of a receiver which did not answer in time, or asked for quiet, and has not
+    /// taken enough since.
     pub(super) const fn moving(&self) -> usize {
         self.load.moving
     }

@@ -35,7 +35,8 @@ pub trait HandOffTarget: Send + Sync {
     /// On whose lease deliveries may be inserted now; `None` while the target can take none.
     fn offer(&self) -> Option<HandOff>;
 
-    /// Deliveries that it has and has not begun to send, but for those to receivers that did not answer in time when last asked.
+    /// Deliveries that it has and has not begun to send, but for those to receivers that did not answer in time, and have not taken enough
+    /// since.
     fn waiting(&self) -> usize;
 
     /// Takes deliveries that were leased under an offer.

@@ -71,9 +71,9 @@ impl Pacer {
     }
 }
 
-/// Waits until at most `enough` are left to send, and says how many are. That is in vain where a stretch does not send its part of what is
-/// too much, or of a quarter of [`ENOUGH`] if that is less: an error with all that are left. And after so many stretches: an error with
-/// what as many more, each as good as the last, would leave.
+/// Waits until at most `enough` are left to send, and says how many are. That is in vain where a stretch leaves hardly fewer, what comes
+/// meanwhile included: its part of what is too much, or of a quarter of [`ENOUGH`] if that is less. It is an error then, with all that are
+/// left. And after so many stretches, an error with what as many more, each as good as the last, would leave.
 async fn catch_up(target: &dyn HandOffTarget, enough: usize, patience: u16) -> Result<usize, usize> {
     let begun = Instant::now();
     let (mut before, mut since) = (target.waiting(), begun);

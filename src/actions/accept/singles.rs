@@ -25,7 +25,7 @@ const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
 
 /// A large statement waits for so many stretches at most until what was handed over is on its way. That is short, for others' events
-/// wait with it, and where receivers do not keep up, the statements of the next moment do not wait for them.
+/// wait with it.
 const PATIENCE: u16 = 5;
 
 /// An event that waits.

@@ -25,7 +25,7 @@ pub(in crate::dispatch) enum Pace {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) deliveries: usize,
-    /// Those of them whose receivers answered in time when last asked.
+    /// Those of them in lanes with their full pace.
     pub(super) moving: usize,
     /// What they take.
     pub(super) bytes: usize,
@@ -55,7 +55,7 @@ pub(super) struct Lane {
     pub(super) in_flight: usize,
     /// The webhook's `max_in_flight`; 1 until it is known.
     pub(super) limit: usize,
-    /// What the receiver's answers leave of it; all that there are while it answers in time.
+    /// What the receiver's answers leave of it; `usize::MAX` for all of it.
     pub(super) pace: usize,
     /// It is among those that take turns.
     pub(super) has_turn: bool,
@@ -155,6 +155,7 @@ impl Lane {
     }
 }
 
-fn weight(claimed: &Claimed) -> usize {
+/// What a delivery that waits takes, in bytes.
+pub(super) fn weight(claimed: &Claimed) -> usize {
     OVERHEAD + claimed.event.data.len()
 }

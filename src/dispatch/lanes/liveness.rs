@@ -13,7 +13,7 @@ impl Lanes {
             let deliveries = lane.queue.len();
             load.deliveries += deliveries;
             load.moving += if lane.pace == usize::MAX { deliveries } else { 0 };
-            load.bytes += lane.weight;
+            load.bytes += lane.queue.iter().map(lane::weight).sum::<usize>();
         }
         self.load == load
     }

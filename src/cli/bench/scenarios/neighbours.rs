@@ -8,7 +8,7 @@ use crate::cli::bench::report::{Finding, ratio};
 
 /// Events a second to each webhook of `noisy`.
 const CALM: f64 = 50.0;
-/// To the one that hangs beside batches: more than a process waits for within four seconds.
+/// To the one that hangs beside batches: more than a process waits for within five seconds.
 const BUSY: f64 = 100.0;
 
 impl Stage<'_> {
@@ -42,7 +42,7 @@ impl Stage<'_> {
     }
 
     async fn batches_beside_hanging(&self) -> Result<[Measured; 2], Failure> {
-        // For processes of its own the receivers before have never been.
+        // Where the bench starts them, these processes have nothing that waits for the receiver before.
         let tidings = self.ground.tidings(1).await?;
         let mut batches = self.flow("batches");
         (batches.batch, batches.rate, batches.is_keyed) = (100, None, false);
