@@ -104,7 +104,7 @@ impl Queue {
 async fn begin(pacer: &Pacer, turns: &Arc<Semaphore>, is_large: bool) -> Option<OwnedSemaphorePermit> {
     let turn = Arc::clone(turns).acquire_many_owned(if is_large { STATEMENTS } else { 1 }).await.ok()?;
     if is_large {
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
     }
     Some(turn)
 }

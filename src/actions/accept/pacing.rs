@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::HandOffTarget;
 
-/// A statement for so many events waits.
+/// A statement for so many events is large: it waits.
 pub(super) const LARGE: usize = 64;
 /// With so many to send a process has enough to do until the statement is through. While one stores 64 events for ten webhooks each, some
 /// 300 deliveries are sent.
@@ -48,9 +48,9 @@ impl Pacer {
         Self { target, patience, past: Mutex::new(past) }
     }
 
-    /// Waits until a statement for so many events may begin.
-    pub(super) async fn pace(&self, events: usize) {
-        let Some(target) = self.target.as_ref().filter(|_| events >= LARGE) else { return };
+    /// Waits until a large statement may begin.
+    pub(super) async fn pace(&self) {
+        let Some(target) = &self.target else { return };
         let past = *self.past();
         let is_for_all = Instant::now() >= past.until;
         let beyond = if is_for_all { 0 } else { past.stuck };
@@ -118,21 +118,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_move_is_not_waited_for_all_the_time() {
-        let target = Sending::new(10 * ENOUGH, 10 * ENOUGH);
-        let pacer = Pacer::new(Some(Arc::clone(&target) as _), 5);
-        let waits = async |events| {
+        let pacer = Pacer::new(Some(Sending::new(10 * ENOUGH, 10 * ENOUGH)), 5);
+        let waits = async || {
             let begun = Instant::now();
-            pacer.pace(events).await;
+            pacer.pace().await;
             begun.elapsed() >= STRETCH
         };
-        assert!(!waits(LARGE - 1).await && target.asked() == 0, "a small statement");
-        assert_eq!([waits(LARGE).await, waits(LARGE).await], [true, false], "it was in vain just now");
+        assert_eq!([waits().await, waits().await], [true, false], "it was in vain just now");
         sleep(AT_FIRST).await;
-        assert_eq!([waits(LARGE).await, waits(LARGE).await], [true, false], "it may have moved since");
+        assert_eq!([waits().await, waits().await], [true, false], "it may have moved since");
         sleep(AT_FIRST).await;
-        assert!(!waits(LARGE).await, "it was in vain twice");
+        assert!(!waits().await, "it was in vain twice");
         sleep(AT_FIRST).await;
-        assert!(waits(LARGE).await);
+        assert!(waits().await);
+        for _ in 0..40 {
+            sleep(AT_FIRST * 2_u32.pow(DOUBLINGS)).await;
+            assert!(waits().await, "however often it was in vain, after that time all is looked at");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,7 +146,7 @@ mod tests {
         let (begun, mut idle, mut statements) = (Instant::now(), Duration::ZERO, 0);
         while begun.elapsed() < Duration::from_mins(1) {
             let before = Instant::now();
-            pacer.pace(LARGE).await;
+            pacer.pace().await;
             let waiting = target.waiting();
             assert!(waiting <= stuck + ENOUGH, "{} wait that move", waiting - stuck);
             idle += if waiting == stuck { before.elapsed() } else { Duration::ZERO };
@@ -159,21 +161,21 @@ mod tests {
     async fn what_moves_again_is_waited_for_again() {
         let target = Sending::new(10 * ENOUGH, 10 * ENOUGH);
         let pacer = Pacer::new(Some(Arc::clone(&target) as _), 5);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         let learnt = || {
             let past = *pacer.past();
             (past.vain, past.stuck)
         };
         assert_eq!(learnt(), (1, 10 * ENOUGH));
         target.free(5 * ENOUGH);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         assert_eq!(learnt(), (1, 5 * ENOUGH), "half of it is gone");
         target.free(0);
         sleep(AT_FIRST).await;
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         assert_eq!(learnt(), (0, 0));
         target.hand_over(ENOUGH + 5);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         assert!(target.waiting() <= ENOUGH);
     }
 
@@ -182,7 +184,7 @@ mod tests {
         // As much again as was sent would be if there were more patience.
         let target = Sending::at_a_time(4, 3 * ENOUGH, 0);
         let pacer = Pacer::new(Some(Arc::clone(&target) as _), 5);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         let left = target.waiting();
         let stuck = pacer.past().stuck;
         assert!(left > 2 * ENOUGH && stuck + 150 <= left, "{stuck} of {left}");
@@ -192,10 +194,10 @@ mod tests {
     async fn what_gets_stuck_meanwhile_does_not_put_off_the_look_at_all() {
         let target = Sending::new(10 * ENOUGH, 10 * ENOUGH);
         let pacer = Pacer::new(Some(Arc::clone(&target) as _), 5);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         let Past { vain, until, .. } = *pacer.past();
         target.free(12 * ENOUGH);
-        pacer.pace(LARGE).await;
+        pacer.pace().await;
         let past = *pacer.past();
         assert_eq!((past.vain, past.stuck, past.until), (vain, 12 * ENOUGH, until));
     }

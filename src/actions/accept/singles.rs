@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::pacing::Pacer;
+use super::pacing::{LARGE, Pacer};
 use super::{AcceptError, BATCH, Desk};
 use crate::store::StoreError;
 use crate::store::outbox::accept::{Accepted, NewEvent};
@@ -47,7 +47,9 @@ pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, task
             return;
         }
         let Some(slot) = gather(&slots, &mut waiting, &mut batch, recent).await else { return };
-        pacer.pace(batch.len()).await;
+        if batch.len() >= LARGE {
+            pacer.pace().await;
+        }
         while batch.len() < BATCH
             && let Ok(one) = waiting.try_recv()
         {
@@ -134,7 +136,7 @@ mod tests {
 
     use super::super::QUEUE;
     use super::super::fixtures::{event, waiting_at_first};
-    use super::super::pacing::{ENOUGH, LARGE};
+    use super::super::pacing::ENOUGH;
     use super::*;
 
     async fn come(way_in: &mpsc::Sender<Waiting>, count: usize) {
