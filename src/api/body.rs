@@ -31,15 +31,19 @@ const ROOM: u32 = 128 * 1024;
 /// Reads a body whole, when there is room for it.
 pub(super) async fn read(request: Request, api: &Api) -> Result<Bytes, Problem> {
     let most = |request: &Request| request.body().size_hint().upper().unwrap_or(u64::MAX);
+    let too_large =
+        || Problem::new(kinds::TOO_LARGE, "the body is over the limit of this path: send less in one request");
+    let announced = request.body().size_hint().lower();
     // What is large, or does not say, is as large as its path allows at most.
     let request = if most(&request) > SMALL { request.with_limited_body() } else { request };
+    if announced > most(&request) {
+        return Err(too_large());
+    }
     let place = timeout(ROOM_TIME, api.room().place(most(&request))).await.map_err(|_| AcceptError::Busy)?;
     match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
         Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),
         Ok(Ok(bytes)) => Ok(place.hold(bytes)),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(Problem::new(kinds::TOO_LARGE, "the body is over the limit of this path: send less in one request"))
-        }
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(kinds::INVALID_BODY, "the body broke off or is framed wrongly: send it again")),
     }
 }

@@ -15,6 +15,16 @@ pub fn can_be_written(time: DateTime<Utc>) -> bool {
     (0..=9999).contains(&time.year())
 }
 
+/// A time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to the microsecond, as the database keeps it: what is made from
+/// memory and what is made from the database must tell the same. A leap second is the next second.
+#[must_use]
+pub fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    // The parser lets a space stand for the `T`, and a minus of typographers for one.
+    let is_plain = text.is_ascii() && !text.contains(' ');
+    let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?;
+    DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| can_be_written(*time))
+}
+
 /// A shared clock; clones tell the same time.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<Reading>);
@@ -110,6 +120,20 @@ mod tests {
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
         clock.advance(Duration::from_secs(5));
         assert_eq!((clock.now().timestamp(), clock.running_for()), (5, Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn times_are_read_to_the_microsecond() {
+        let micros = |text| read_time(text).map(|time| time.timestamp_micros());
+        assert_eq!(micros("1970-01-01T00:00:01.123456789+00:00"), Some(1_123_456));
+        assert_eq!(micros("2016-12-31T23:59:60Z"), micros("2017-01-01T00:00:00Z"), "a leap second");
+        assert_eq!(micros("1970-01-01t01:00:00+01:00"), Some(0));
+        for wrong in ["", "1970-01-01", "1970-13-01T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:00:00"] {
+            assert_eq!(micros(wrong), None, "{wrong}");
+        }
+        for lenient in ["1970-01-01 00:00:00Z", "1970-01-01T00:00:00\u{2212}01:00", "9999-12-31T23:59:59-01:00"] {
+            assert_eq!(micros(lenient), None, "{lenient}");
+        }
     }
 
     #[test]

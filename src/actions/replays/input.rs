@@ -1,12 +1,11 @@
 //! What a replay is asked for with, and the checks that it passes.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{is_empty, sources};
 use crate::actions::Fault;
-use crate::domain::clock::can_be_written;
+use crate::domain::clock::read_time;
 use crate::domain::delivery::{DeadReason, State};
 use crate::domain::event::is_event_type;
 use crate::domain::ids::{EventId, WebhookId};
@@ -52,9 +51,11 @@ struct FilterInput {
     #[schema(value_type = Option<State>)]
     state: Option<String>,
     /// Of events accepted at this time or later.
-    from: Option<DateTime<Utc>>,
+    #[schema(format = DateTime)]
+    from: Option<String>,
     /// Of events accepted before this time.
-    to: Option<DateTime<Utc>>,
+    #[schema(format = DateTime)]
+    to: Option<String>,
 }
 
 /// Deliveries a second that a replay resends.
@@ -139,15 +140,18 @@ impl FilterInput {
             (true, None) => fault("state", "invalid_value", "must be `delivered`, `dead` or `cancelled`"),
             _ => {}
         }
-        for (member, time) in [("from", self.from), ("to", self.to)] {
-            if time.is_some_and(|time| !can_be_written(time)) {
-                fault(member, "invalid_time", "must be a time from year 0 to 9999");
+        let [from, to] = [("from", &self.from), ("to", &self.to)].map(|(member, text)| {
+            let time = text.as_deref().map(read_time);
+            if time == Some(None) {
+                let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 0 to 9999";
+                fault(member, "invalid_time", detail);
             }
-        }
-        if self.from.zip(self.to).is_some_and(|(from, to)| from > to) {
+            time.flatten()
+        });
+        if from.zip(to).is_some_and(|(from, to)| from > to) {
             fault("from", "from_after_to", "must not be later than `/filter/to`");
         }
-        let Self { webhook_id, event, event_id, from, to, .. } = self;
+        let Self { webhook_id, event, event_id, .. } = self;
         Filter { webhook_id, event_type: event, event_id, reason, state, from, to }
     }
 }
@@ -188,6 +192,7 @@ mod tests {
             ("deliveries", json!({"state": "lost"}), "/filter/state"),
             ("deliveries", json!({"from": "-4713-01-01T00:00:00Z"}), "/filter/from"),
             ("dead_letters", json!({"to": "+10000-01-01T00:00:00Z"}), "/filter/to"),
+            ("dead_letters", json!({"to": "2026-01-02 00:00:00Z"}), "/filter/to"),
             ("deliveries", json!({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}), "/filter/from"),
         ] {
             let faults = check(json!({"source": source, "filter": filter})).expect_err(pointer);

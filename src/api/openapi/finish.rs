@@ -136,12 +136,10 @@ fn id_in_path(path: &str, operation: &mut Value, codes: &mut Codes) {
     let noun = path.split('/').nth(2).unwrap_or_default();
     let id = IDS.iter().find(|(own, _)| *own == noun && path.contains("{id}"));
     let (name, schema) = match id {
-        Some((_, schema)) => {
-            add(codes, kinds::INVALID_ID);
-            ("id", json!({ "$ref": format!("#/components/schemas/{schema}") }))
-        }
+        Some((_, schema)) => ("id", json!({ "$ref": format!("#/components/schemas/{schema}") })),
         None => ("name", json!({ "type": "string" })),
     };
+    add(codes, kinds::INVALID_ID);
     add(codes, kinds::NOT_THERE);
     let parameters = parameters(operation);
     parameters.retain(|parameter| parameter["in"] != "path");

@@ -1,11 +1,12 @@
 //! `/v1/dialects`: what each speaks.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::path::Id;
 use crate::api::auth::Anyone;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
@@ -83,7 +84,7 @@ pub(in crate::api) async fn list(_: Anyone, State(api): State<Api>, query: Query
     responses((status = 200, description = "The dialect", body = WithSource)))]
 pub(in crate::api) async fn show_one(
     _: Anyone,
-    Path(name): Path<String>,
+    Id(name): Id<String>,
     State(api): State<Api>,
     _: NoQuery,
 ) -> Result<Json<WithSource>, Problem> {

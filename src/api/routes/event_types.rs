@@ -1,22 +1,22 @@
 //! `/v1/event-types`: the tenant's catalogue.
 
 use axum::Json as Answer;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::path::Id;
 use crate::actions::catalogue::{self, Description};
+use crate::api::Api;
 use crate::api::auth::{Authorized, Manager, Viewer};
 use crate::api::intake::Json;
 use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query};
-use crate::api::{Api, kinds};
 use crate::domain::event_type::EventType;
 
 /// What may be said of an event type; what is left out, or null, is said not to be.
@@ -75,21 +75,6 @@ impl TryFrom<EventType> for EventTypeView {
     }
 }
 
-/// The name in a path.
-#[derive(Debug)]
-pub(in crate::api) struct Name(String);
-
-impl FromRequestParts<Api> for Name {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        match Path::<String>::from_request_parts(parts, api).await {
-            Ok(Path(name)) => Ok(Self(name)),
-            Err(_) => Err(Problem::new(kinds::INVALID_ID, "the path is not UTF-8 once percent-decoded")),
-        }
-    }
-}
-
 /// List event types
 ///
 /// Newest first. While there are any, events of other types are refused.
@@ -114,7 +99,7 @@ pub(in crate::api) async fn list(
     responses((status = 200, description = "The event type", body = EventTypeView)))]
 pub(in crate::api) async fn show(
     viewer: Authorized<Viewer>,
-    Name(name): Name,
+    Id(name): Id<String>,
     State(api): State<Api>,
     _: NoQuery,
 ) -> Result<Answer<EventTypeView>, Problem> {
@@ -133,7 +118,7 @@ pub(in crate::api) async fn show(
         (status = 409, description = "catalogue_full")))]
 pub(in crate::api) async fn describe(
     manager: Authorized<Manager>,
-    Name(name): Name,
+    Id(name): Id<String>,
     State(api): State<Api>,
     _: NoQuery,
     Json(input): Json<Input>,
@@ -157,7 +142,7 @@ pub(in crate::api) async fn describe(
     responses((status = 204, description = "It is forgotten")))]
 pub(in crate::api) async fn forget(
     manager: Authorized<Manager>,
-    Name(name): Name,
+    Id(name): Id<String>,
     State(api): State<Api>,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {

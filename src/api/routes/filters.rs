@@ -5,6 +5,7 @@ use utoipa::IntoParams;
 
 use crate::api::problem::Problem;
 use crate::api::query::{Reader, wrong};
+use crate::domain::clock::read_time;
 use crate::domain::event::is_event_type;
 use crate::domain::ids::WebhookId;
 use crate::store::history::Span;
@@ -58,7 +59,7 @@ pub(super) fn event_type(reader: &mut Reader<'_>, name: &'static str) -> Result<
 
 fn time(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<DateTime<Utc>>, Problem> {
     let expected = "a time as in RFC 3339, such as 2026-03-21T14:24:11Z (write `+` as `%2B`)";
-    reader.take(name, expected, |text| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
+    reader.take(name, expected, read_time)
 }
 
 #[cfg(test)]

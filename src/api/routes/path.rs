@@ -1,4 +1,4 @@
-//! Ids in paths.
+//! Ids and names in paths.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
 
-/// The one id in a path.
+/// The one id or name in a path.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Id<T>(pub(in crate::api) T);
 

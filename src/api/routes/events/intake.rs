@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -16,7 +15,7 @@ use crate::api::entrance::Traced;
 use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
-use crate::domain::clock::can_be_written;
+use crate::domain::clock::read_time;
 use crate::domain::event::{Event, MAX_TYPE_CHARS, is_event_type, is_operational};
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::trace::TraceParent;
@@ -53,7 +52,7 @@ pub(in crate::api) struct EventInput<'a> {
     idempotency_key: Option<String>,
     /// When it happened, as in RFC 3339; the time of accept where it is left out.
     #[serde(default)]
-    #[schema(value_type = Option<DateTime<Utc>>)]
+    #[schema(format = DateTime)]
     occurred_at: Option<String>,
 }
 
@@ -194,15 +193,6 @@ fn key_of_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 fn is_idempotency_key(key: &[u8]) -> bool {
     (1..=MAX_KEY_BYTES).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
-}
-
-/// A time, to the microsecond, as the database keeps it: an attempt made from memory and one made from the database must
-/// tell the same. A leap second is the next second.
-fn read_time(text: &str) -> Option<DateTime<Utc>> {
-    // The parser lets a space stand for the `T`.
-    let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| !text.contains(' '))?;
-    let time = DateTime::from_timestamp_micros(time.timestamp_micros())?;
-    can_be_written(time).then_some(time)
 }
 
 #[cfg(test)]
