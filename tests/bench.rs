@@ -135,6 +135,8 @@ async fn what_cannot_be_measured_is_told_in_a_sentence() {
         (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key-file", key], 2, "leave out --url"),
         (&["bench", "--key-file", key], 2, "name that with --url"),
         (&["bench", "all", "--key-file", key], 2, "name that with --url"),
+        (&["bench", "--plot", "bench.png"], 2, "must be a folder that is there, or a file whose name ends in .svg"),
+        (&["bench", "--plot", "not-here/bench.svg"], 2, "there is no folder not-here: make it first"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         command.args(arguments).env_remove("TIDINGS_KEY").env("XDG_CONFIG_HOME", folder.path());

@@ -327,6 +327,21 @@ async fn whoever_stops_reading_is_not_told_of_it() {
     assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
 }
 
+/// What was printed is not all there, and nobody would know.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_cannot_be_written_is_a_failure() {
+    let shell = Shell::new(80);
+    for command in [&["bench", "--list"][..], &["check-config"], &["openapi"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
+        let ended =
+            shell.command(command).stdout(full).spawn().expect("started").wait_with_output().await.expect("ended");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{command:?}: {errors}");
+        assert!(errors.starts_with("error: ") && errors.contains("No space left"), "{command:?}: {errors}");
+    }
+}
+
 #[tokio::test]
 async fn shells_complete_every_command() {
     let shell = Shell::new(80);

@@ -1,5 +1,7 @@
 //! `tidings check-config`.
 
+use std::io::{self, Write};
+
 use super::Failure;
 use crate::app::AppError;
 use crate::config::{Config, Loaded};
@@ -8,18 +10,19 @@ use crate::net::Sender;
 
 /// Prints the values in force, then looks at what they name: dialects, certificate authorities.
 pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
-    say!("{}", loaded.to_string().trim_end());
+    let mut out = io::stdout();
+    writeln!(out, "{}", loaded.to_string().trim_end())?;
     let dialects = look(&loaded.config)?;
     let hint = if loaded.config.secrets.master_key.is_none() {
         "\n# `tidings serve` needs secrets.master_key as well: `openssl rand -base64 32` makes one."
     } else {
         ""
     };
-    say!("\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set());
-    say!("# Dialects: {}.{hint}", dialects.join(", "));
+    writeln!(out, "\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set())?;
+    writeln!(out, "# Dialects: {}.{hint}", dialects.join(", "))?;
     if let Some(keys) = loaded.config.secrets.keys()? {
         let further: Vec<_> = keys.ids().skip(1).map(|id| format!("; `{id}` opens")).collect();
-        say!("# Master keys by their ids: `{}` seals and opens{}.", keys.sealing(), further.concat());
+        writeln!(out, "# Master keys by their ids: `{}` seals and opens{}.", keys.sealing(), further.concat())?;
     }
     Ok(())
 }

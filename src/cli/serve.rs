@@ -1,5 +1,6 @@
 //! `tidings serve` and `tidings migrate`.
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use clap::Args;
@@ -87,6 +88,5 @@ pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     let closed = database.close().await;
     migrated?;
     closed?;
-    say!("The database's schema is this version's.");
-    Ok(())
+    Ok(writeln!(io::stdout(), "The database's schema is this version's.")?)
 }

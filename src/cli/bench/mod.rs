@@ -35,6 +35,7 @@ mod scenarios;
 mod screen;
 mod wire;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -68,7 +69,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     if options.list {
-        say!("{}", report::list(Paint::for_stdout()));
+        writeln!(io::stdout(), "{}", report::list(Paint::for_stdout()))?;
         return Ok(());
     }
     // What is wrong with all of them is no reason to leave each out.
@@ -123,16 +124,18 @@ fn show(report: &Report, options: &Options) -> Result<(), Failure> {
     if report.is_empty() {
         return Ok(());
     }
-    if let Some(path) = &options.plot {
-        let drawn = draw(report, path);
-        drawn.map_err(|error| Failure::told(format!("cannot write --plot {}: {error}", path.display())))?;
-    }
-    if options.json {
-        say!("{}", serde_json::to_string(report)?);
+    let text = if options.json {
+        serde_json::to_string(report)?
     } else if options.markdown {
-        say!("{}", report.markdown());
+        report.markdown()
     } else {
-        say!("{}", report.text(Paint::for_stdout()));
+        report.text(Paint::for_stdout())
+    };
+    let told = writeln!(io::stdout(), "{text}");
+    // What cannot be printed is drawn all the same, and the other way round: measuring took minutes.
+    if let Some(path) = &options.plot {
+        draw(report, path)
+            .map_err(|error| Failure::told(format!("cannot write --plot {}: {error}", path.display())))?;
     }
-    Ok(())
+    Ok(told?)
 }

@@ -94,8 +94,25 @@ pub(in crate::cli) struct Options {
     #[arg(long, conflicts_with = "json")]
     pub(super) markdown: bool,
     /// Draw latencies and rates over time into this file; into a folder, a file for each scenario
-    #[arg(long, value_name = "FILE.svg|DIR")]
+    #[arg(long, value_name = "FILE.svg|DIR", value_parser = drawable)]
     pub(super) plot: Option<PathBuf>,
+}
+
+/// Where something can be drawn: it is told before the minutes that there is to measure, not after them.
+fn drawable(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    if path.extension().is_none_or(|extension| extension != "svg") {
+        return Err("must be a folder that is there, or a file whose name ends in .svg".to_owned());
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("there is no folder {}: make it first", folder.display()))
+        }
+        _ => Ok(path),
+    }
 }
 
 /// A word on the command line.
