@@ -152,7 +152,7 @@ async fn who_knows_a_webhook_is_told_only_whether_it_changed() {
     let with = async |method: Method, name: &str, tag: &str| {
         world.send(world.request(method, &path).bearer_auth(&tenant.key).header(name, tag)).await
     };
-    for known in ["\"1\"", "W/\"1\"", "\"7\", \"1\""] {
+    for known in ["\"1\"", "W/\"1\"", "\"7\", \"1\"", "*"] {
         let answer = with(Method::GET, "if-none-match", known).await;
         assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{known}");
         assert_eq!(answer.headers["etag"], "\"1\"");
@@ -161,7 +161,11 @@ async fn who_knows_a_webhook_is_told_only_whether_it_changed() {
     with(Method::GET, "if-none-match", "\"1\"").await.expect(200);
 
     assert_eq!(with(Method::DELETE, "if-match", "\"1\"").await.problem(412), "precondition_failed");
-    assert_eq!(with(Method::DELETE, "if-match", "1").await.problem(400), "invalid_header");
+    for wrong in ["1", "\"+2\"", "\"\"", "\"1\", \"2\""] {
+        assert_eq!(with(Method::DELETE, "if-match", wrong).await.problem(400), "invalid_header", "{wrong}");
+    }
+    let twice = world.request(Method::DELETE, &path).bearer_auth(&tenant.key).header("if-match", "\"2\"");
+    assert_eq!(world.send(twice.header("if-match", "\"3\"")).await.problem(400), "invalid_header");
     tenant.get(&path).await.expect(200);
     with(Method::DELETE, "if-match", "\"2\"").await.expect(204);
     assert_eq!(with(Method::DELETE, "if-match", "\"2\"").await.problem(404), "not_found");

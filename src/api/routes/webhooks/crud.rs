@@ -161,17 +161,16 @@ pub(in crate::api) async fn delete(
 
 /// `If-Match: "7"`, where it is there and is not `*`.
 fn expected_revision(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
-    match value.to_str().map(str::trim) {
-        Ok("*") => Ok(None),
-        Ok(text) => {
-            let revision = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')?.parse().ok());
-            revision.map(Some).ok_or_else(bad_etag)
-        }
-        Err(_) => Err(bad_etag()),
+    let mut values = headers.get_all(IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none());
+    if text == Some("*") {
+        return Ok(None);
     }
-}
-
-fn bad_etag() -> Problem {
-    Problem::new(kinds::INVALID_HEADER, "`If-Match` must be one `ETag` as an answer gave it, such as \"3\"")
+    let digits = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let revision = digits.and_then(|digits| digits.parse().ok());
+    revision.map(Some).ok_or_else(|| {
+        Problem::new(kinds::INVALID_HEADER, "`If-Match` must be one `ETag` as an answer gave it, such as \"3\"")
+    })
 }

@@ -126,11 +126,14 @@ pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registere
     Ok((status, [(ETAG, etag(shown)), (LOCATION, place)], Json(body)).into_response())
 }
 
-/// Whether `If-None-Match` names the webhook as it is.
+/// Whether `If-None-Match` names the webhook as it is; `*` names any.
 pub(super) fn is_known(webhook: &Webhook, headers: &HeaderMap) -> bool {
     let tag = etag(webhook);
     let named = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| value.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag)
+    named.flat_map(|value| value.split(',')).any(|known| {
+        let known = known.trim();
+        known == "*" || known.trim_start_matches("W/") == tag
+    })
 }
 
 /// The answer to somebody who knows it as it is.
