@@ -131,7 +131,7 @@ async fn what_cannot_be_measured_is_told_in_a_sentence() {
         (&["bench", "--url", "http://127.0.0.1:1"][..], 4, "set TIDINGS_KEY, or name a file with --key-file"),
         (&["bench", "--url", "https://127.0.0.1", "--key-file", key], 2, "the plain HTTP address of Tidings itself"),
         (&["bench", "--url", "http://127.0.0.1:1", "--key-file", key], 1, "got no answer"),
-        (&["bench", "--profile", "nobody"], 1, "there is no profile `nobody`"),
+        (&["bench", "--profile", "nobody"], 2, "there is no profile `nobody`"),
         (&["bench", "processes", "--url", "http://127.0.0.1:1", "--key-file", key], 2, "leave out --url"),
         (&["bench", "--key-file", key], 2, "name that with --url"),
         (&["bench", "all", "--key-file", key], 2, "name that with --url"),

@@ -232,6 +232,7 @@ async fn what_goes_wrong_is_a_sentence_with_an_exit_code_of_its_kind() {
             &["events", "list", "--from", "yesterday"],
             &["tenants", "list"],
             &["deliveries", "list", "--profile", "staging"],
+            &["deliveries", "list", "--api", "nonsense"],
         ],
     )
     .await;
@@ -240,6 +241,8 @@ async fn what_goes_wrong_is_a_sentence_with_an_exit_code_of_its_kind() {
     shell.set("TIDINGS_KEY", "");
     shown += &screens(&shell, &[&["events", "list"]]).await;
     shell.set("TIDINGS_URL", "http://127.0.0.1:1");
+    shown += &screens(&shell, &[&["events", "list"]]).await;
+    shell.set("TIDINGS_URL", "nonsense");
     shown += &screens(&shell, &[&["events", "list"]]).await;
     insta::assert_snapshot!("errors", shown);
 }

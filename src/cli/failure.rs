@@ -74,6 +74,7 @@ struct Misused(String);
 
 fn code_of(error: &ClientError) -> u8 {
     match error {
+        ClientError::BadUrl(given) if given.origin.starts_with("--") => 2,
         ClientError::Unreachable { .. } | ClientError::Lost { .. } => 5,
         error => match error.status() {
             Some(404) => 3,

@@ -37,6 +37,8 @@ struct Table {
 impl Profile {
     /// The profile of this name, which `asked_by` asked for.
     pub(super) fn named(name: &str, asked_by: &str, variable: Variables<'_>) -> Result<Self, Failure> {
+        let unknown =
+            |told: String| if asked_by.starts_with("--") { Failure::misused(told) } else { Failure::told(told) };
         let path = file(variable).ok_or_else(|| {
             Failure::told(format!("{asked_by} names a profile, but neither HOME nor XDG_CONFIG_HOME is set"))
         })?;
@@ -44,7 +46,7 @@ impl Profile {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Failure::told(format!(
+                return Err(unknown(format!(
                     "there is no profile `{name}` (from {asked_by}): {shown} does not exist. It has a table for each profile:\n  [{name}]\n  url = \"https://…\"\n  key_file = \"…\""
                 )));
             }
@@ -57,7 +59,7 @@ impl Profile {
         })?;
         let Some(table) = tables.remove(name) else {
             let known = tables.into_keys().collect::<Vec<_>>().join(", ");
-            return Err(Failure::told(format!("{shown} has no profile `{name}` (from {asked_by}); it has {known}")));
+            return Err(unknown(format!("{shown} has no profile `{name}` (from {asked_by}); it has {known}")));
         };
         table.profile(name, &path)
     }
