@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::given::Filters;
+use super::given::{Filters, word};
 use super::list::Amount;
 use super::{Command, Desk, deliveries, each};
 use crate::cli::Failure;
@@ -72,7 +72,7 @@ impl Command for DeadLetters {
     async fn run(self, desk: &Desk) -> Result<(), Failure> {
         match self {
             Self::List { reason, filters, amount } => {
-                let reason = reason.and_then(|reason| Some(reason.to_possible_value()?.get_name().to_owned()));
+                let reason = reason.as_ref().and_then(word);
                 let call = filters.of(Call::get(&[&NOUN]).query("filter[reason]", reason));
                 desk.list(call, &amount, table(), "No dead letters: nothing was given up.").await
             }

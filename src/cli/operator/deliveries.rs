@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-use super::given::Filters;
+use super::given::{Filters, word};
 use super::list::Amount;
 use super::webhooks::message;
 use super::{Command, Desk, each};
@@ -74,7 +74,7 @@ impl Command for Deliveries {
     async fn run(self, desk: &Desk) -> Result<(), Failure> {
         match self {
             Self::List { state, event_id, filters, amount } => {
-                let state = state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()));
+                let state = state.as_ref().and_then(word);
                 let call = Call::get(&[&NOUN]).query("filter[state]", state).query("filter[event_id]", event_id);
                 let empty =
                     "No deliveries. Events become deliveries where a webhook wants them: `tidings webhooks list`.";
@@ -108,7 +108,7 @@ fn table() -> Table {
         Column::text("ID", "id"),
         Column::word("STATE", "state"),
         Column::text("EVENT", "event").cut(10),
-        Column::text("TRIES", "attempts").right().spare(3),
+        Column::text("ATTEMPTS", "attempts").right().spare(3),
         Column::text("WEBHOOK", "webhook_id").spare(2),
         Column::time("CREATED", "created_at").spare(4),
         Column::time("NEXT", "next_attempt_at").spare(1),

@@ -1,7 +1,7 @@
 //! What people type for times, names and JSON.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -47,7 +47,13 @@ impl Filters {
     }
 }
 
-fn time(text: &str) -> Result<String, String> {
+/// One of several words, as the API takes it.
+pub(super) fn word(value: &impl ValueEnum) -> Option<String> {
+    value.to_possible_value().map(|word| word.get_name().to_owned())
+}
+
+/// A time as the API reads it.
+pub(super) fn time(text: &str) -> Result<String, String> {
     time_at(text, wall_clock().now())
 }
 

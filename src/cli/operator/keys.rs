@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::given::word;
 use super::list::Amount;
 use super::{Command, Desk, each};
 use crate::cli::Failure;
@@ -82,7 +83,7 @@ impl Command for Keys {
                     (false, Some(id)) => Some(id),
                     (false, None) => return Err(Failure::misused("whose key? Add --tenant ten_…, or --platform")),
                 };
-                let roles = roles.iter().filter_map(|role| Some(role.to_possible_value()?.get_name().to_owned()));
+                let roles = roles.iter().filter_map(word);
                 let body =
                     json!({ "tenant_id": tenant_id, "roles": roles.collect::<Vec<_>>(), "description": description });
                 desk.show(Call::post(&[&NOUN]).json(&body), card).await

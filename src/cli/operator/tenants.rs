@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::given::name;
+use super::given::{name, word};
 use super::list::Amount;
 use super::{Command, Desk};
 use crate::cli::Failure;
@@ -39,7 +39,7 @@ pub(in crate::cli) enum Tenants {
     Create {
         #[arg(value_name = "NAME")]
         name: String,
-        /// `sandbox` may use http:// and addresses that `live` may not
+        /// `sandbox` may have webhooks at http://, `live` at https:// only
         #[arg(long)]
         environment: Environment,
         /// The dialect of webhooks that name none
@@ -85,7 +85,7 @@ impl Command for Tenants {
             Self::Show { id } => desk.show(Call::get(&[&NOUN, &id]), card).await,
             Self::Create { name, environment, dialect } => {
                 let mut body = body(Some(name), dialect);
-                let environment = environment.to_possible_value().map(|value| value.get_name().to_owned());
+                let environment = word(&environment);
                 body.insert("environment".into(), environment.into());
                 desk.show(Call::post(&[&NOUN]).json(&body.into()), card).await
             }

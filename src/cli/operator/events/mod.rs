@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::given::{Times, name};
+use super::given::{Times, name, time};
 use super::list::Amount;
 use super::{Command, Desk, each};
 use crate::cli::Failure;
@@ -70,8 +70,8 @@ pub(in crate::cli) struct Send {
     /// Reports under one key within 24 h are one event [default: a key of its own]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// When it happened, if not now: 2026-03-21T14:24:11Z
-    #[arg(long, value_name = "TIME")]
+    /// When it happened, if not now: 2026-03-21T14:24:11Z, or 90s, 15m, 2h, 3d ago
+    #[arg(long, value_name = "TIME", value_parser = time)]
     occurred_at: Option<String>,
     /// Only say which webhooks would get it, and what exactly
     #[arg(long)]

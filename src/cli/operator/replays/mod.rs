@@ -6,7 +6,9 @@ mod watch;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::given::Filters;
+use super::dead_letters::Reason;
+use super::deliveries::State;
+use super::given::{Filters, word};
 use super::list::Amount;
 use super::{Command, Desk};
 use crate::cli::Failure;
@@ -71,11 +73,11 @@ pub(in crate::cli) struct Start {
     #[arg(long, value_name = "EVENT_ID")]
     event_id: Option<EventId>,
     /// Dead letters given up for this reason
-    #[arg(long, value_name = "REASON")]
-    reason: Option<String>,
+    #[arg(long)]
+    reason: Option<Reason>,
     /// Deliveries in this state
-    #[arg(long, value_name = "STATE")]
-    state: Option<String>,
+    #[arg(long)]
+    state: Option<State>,
     /// Everything: must be said where no filter is
     #[arg(long)]
     everything: bool,
@@ -117,7 +119,16 @@ impl Command for Replays {
 
 impl Start {
     async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let call = Call::post(&[&NOUN]).json(&self.body());
+        let body = self.body();
+        let narrows = body["filter"].as_object().is_some_and(|filter| !filter.is_empty());
+        if narrows == self.everything {
+            return Err(Failure::misused(if narrows {
+                "--everything is for replays without a filter: leave it out, or the filters"
+            } else {
+                "say what to resend: name --webhook, --event, --from or another filter, or --everything"
+            }));
+        }
+        let call = Call::post(&[&NOUN]).json(&body);
         if self.dry_run {
             return desk.show(call, screens::forecast).await;
         }
@@ -138,8 +149,8 @@ impl Start {
             ("webhook_id", webhook.map(|id| id.to_string())),
             ("event", event.clone()),
             ("event_id", self.event_id.map(|id| id.to_string())),
-            ("reason", self.reason.clone()),
-            ("state", self.state.clone()),
+            ("reason", self.reason.as_ref().and_then(word)),
+            ("state", self.state.as_ref().and_then(word)),
             ("from", times.from.clone()),
             ("to", times.to.clone()),
         ];

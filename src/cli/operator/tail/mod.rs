@@ -3,11 +3,12 @@
 mod follow;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Desk;
+use super::given::word;
 use crate::app::wall_clock;
 use crate::cli::Failure;
 use crate::cli::reach::{As, Reach};
@@ -32,13 +33,8 @@ pub(in crate::cli) struct Tail {
     #[arg(long, value_name = "WEBHOOK_ID")]
     webhook: Option<WebhookId>,
     /// With this outcome
-    #[arg(
-        long,
-        value_name = "OUTCOME",
-        conflicts_with = "failed",
-        help = "With this outcome: success, http_status, timeout, connect, dns, tls, protocol, blocked_address"
-    )]
-    outcome: Option<String>,
+    #[arg(long, conflicts_with = "failed")]
+    outcome: Option<Outcome>,
     /// With any outcome but success
     #[arg(long)]
     failed: bool,
@@ -50,6 +46,20 @@ pub(in crate::cli) struct Tail {
     count: Option<usize>,
     #[command(flatten)]
     reach: Reach,
+}
+
+/// What an attempt ended with.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Outcome {
+    Success,
+    HttpStatus,
+    Timeout,
+    Connect,
+    Dns,
+    Tls,
+    Protocol,
+    BlockedAddress,
 }
 
 impl Tail {
@@ -82,7 +92,7 @@ impl Tail {
     }
 
     fn call(&self) -> Call {
-        let outcome = if self.failed { Some("failure") } else { self.outcome.as_deref() };
+        let outcome = if self.failed { Some("failure".to_owned()) } else { self.outcome.as_ref().and_then(word) };
         Call::get(&[&"attempts"]).query("filter[webhook_id]", self.webhook).query("filter[outcome]", outcome)
     }
 

@@ -5,6 +5,7 @@ mod settings;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::given::word;
 use super::list::Amount;
 use super::{Command, Desk, each};
 use crate::cli::Failure;
@@ -93,7 +94,7 @@ pub(in crate::cli) enum Webhooks {
     Rotate {
         #[arg(value_name = "WEBHOOK_ID")]
         id: WebhookId,
-        /// How long the old secret signs too, or still
+        /// Seconds in which the old secret still signs: beside the new one, or in its place where the dialect carries one signature
         #[arg(long, value_name = "SECONDS")]
         overlap: Option<u32>,
     },
@@ -139,7 +140,7 @@ impl Command for Webhooks {
     async fn run(self, desk: &Desk) -> Result<(), Failure> {
         match self {
             Self::List { state, event, amount } => {
-                let state = state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()));
+                let state = state.as_ref().and_then(word);
                 let call = Call::get(&[&NOUN]).query("filter[state]", state).query("filter[event]", event);
                 let empty = "No webhooks. `tidings webhooks create URL --events '*'` registers one.";
                 desk.list(call, &amount, screens::table(), empty).await
