@@ -1,10 +1,12 @@
 //! Resending: an operator's word that a delivery shall be made again.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::support::world::Tenant;
 use crate::support::{Receiver, Reply, World};
@@ -104,6 +106,45 @@ async fn a_pending_one_is_due_now() {
     assert_eq!((&same["id"], &same["attempts"]), (&pending["id"], &json!(1)));
     world.drain().await;
     assert_eq!((receiver.count(), world.count("outbox").await), (2, 0));
+}
+
+#[tokio::test]
+async fn one_that_is_under_way_is_left_alone() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "docintell").await;
+    let receiver = Receiver::start().await;
+    tenant.webhook(&receiver.url).await;
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.always(Reply::Gate(Arc::clone(&gate), 204));
+    let event = tenant.event("document.uploaded", json!({"n": 1})).await;
+    world.look().await;
+    receiver.wait_for(1).await;
+    // A row that was changed is another one, in another place.
+    let place = async || world.value::<String>("SELECT ctid::text FROM tidings.outbox").await;
+    let before = place().await;
+    let under_way = tenant.delivery_of(&event).await;
+    resend(&tenant, "deliveries", &under_way).await.expect(202);
+    assert_eq!(place().await, before);
+    gate.add_permits(1);
+    world.drain().await;
+    let delivered = tenant.delivery_of(&event).await;
+    assert_eq!((&delivered["state"], receiver.count()), (&json!("delivered"), 1));
+}
+
+#[tokio::test]
+async fn attempts_are_counted_in_a_number_that_does_not_run_over() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "docintell").await;
+    let receiver = Receiver::start().await;
+    let (_, dead) = delivery(&tenant, &receiver, Reply::Status(400)).await;
+    receiver.always(Reply::Status(400));
+    world.value::<i16>("UPDATE tidings.dead_letters SET attempts = 31999, number = NULL RETURNING attempts").await;
+    resend(&tenant, "dead-letters", &dead).await.expect(202);
+    world.drain().await;
+    assert_eq!(tenant.dead_letter().await["attempts"], 32_000);
+    for kind in ["dead-letters", "deliveries"] {
+        assert_eq!(resend(&tenant, kind, &dead).await.problem(409), "too_many_resends", "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::domain::delivery::State;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::webhook;
 use crate::store::history::deliveries::Delivery;
-use crate::store::history::resend::{Standing, Successor};
+use crate::store::history::resend::{MOST_ATTEMPTS, Standing, Successor};
 
 /// Looks at a delivery that keeps changing; more would mean that somebody works against this resend.
 const LOOKS: usize = 3;
@@ -67,9 +67,7 @@ async fn resend_as_it_stands(
                     Ok(Some(successor))
                 }
                 Successor::NotReady => Ok(None),
-                Successor::NoRoom => {
-                    Err(ActionError::conflict("too_many_resends", "the event was resent too often; report it anew"))
-                }
+                Successor::NoRoom => Err(too_many()),
             }
         }
     }
@@ -85,6 +83,9 @@ async fn check_can_be_sent(context: &Context, tenant_id: TenantId, delivery: &De
         return Err(ActionError::conflict("event_gone", detail));
     }
     check_has_data(context, tenant_id, delivery.id.event()).await?;
+    if delivery.state == State::Dead && delivery.attempts >= MOST_ATTEMPTS {
+        return Err(too_many());
+    }
     let standing = context.store.standing(tenant_id, delivery.webhook_id).await?;
     match why_it_cannot_receive(delivery.webhook_id, standing.as_ref()) {
         Some((code, detail)) => Err(ActionError::conflict(code, detail)),
@@ -115,6 +116,10 @@ fn why_it_cannot_receive(id: WebhookId, standing: Option<&Standing>) -> Option<(
             Some(("webhook_not_verified", detail))
         }
     }
+}
+
+fn too_many() -> ActionError {
+    ActionError::conflict("too_many_resends", "the event was resent too often; report it anew")
 }
 
 fn changing() -> ActionError {

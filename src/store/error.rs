@@ -1,9 +1,12 @@
 //! What can go wrong with the database, as the rooms above tell it apart.
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 /// A failed statement.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, is shutting down, or has no room. Nothing was stored; the same call may work later.
+    /// The database cannot be reached, is shutting down, or has no room. The same call may work later; this one may have taken effect all
+    /// the same, where its answer was lost ([`StoreError::did_nothing`]).
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
     /// Another transaction stands in the way. Nothing was stored; the same call may work later.
@@ -80,10 +83,26 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Contended(_))
     }
 
-    /// Whether it is certain that a statement of its own transaction has done nothing and will do nothing. Of one that was cut short it is
-    /// not: its answer may have been lost.
+    /// Whether it is certain that a statement of its own transaction has done nothing and will do nothing: it never reached the database,
+    /// or that says that it undid it. Of one that was cut short it is not: its answer may have been lost.
     #[must_use]
-    pub const fn did_nothing(&self) -> bool {
-        matches!(self, Self::Contended(_) | Self::Unavailable(sqlx::Error::PoolTimedOut))
+    pub fn did_nothing(&self) -> bool {
+        match self {
+            Self::Unavailable(error) | Self::Contended(error) | Self::Failed(error) => is_undone(error),
+            Self::Constraint { source, .. } => is_undone(source),
+            Self::Schema(_) | Self::Outgrown { .. } => true,
+        }
+    }
+}
+
+/// An `ERROR` ends a statement and not its session; with `FATAL` the session ends, whatever it was at.
+fn is_undone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(database) => {
+            let postgres = database.try_downcast_ref::<PgDatabaseError>();
+            postgres.is_some_and(|error| error.severity() == PgSeverity::Error)
+        }
+        _ => false,
     }
 }

@@ -147,7 +147,7 @@ pub(in crate::api) async fn show(
 #[utoipa::path(post, path = "/v1/dead-letters/{id}/resend", tag = "dead letters", operation_id = "resendDeadLetter",
     security(("api_key" = ["operator"])),
     responses((status = 202, description = "The delivery, which is pending again", body = DeliveryView),
-        (status = 409, description = "not_dead, event_gone, event_data_deleted, changing, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
+        (status = 409, description = "not_dead, event_gone, event_data_deleted, changing, too_many_resends, webhook_deleted, webhook_inactive, webhook_disabled, webhook_not_verified")))]
 pub(in crate::api) async fn resend(
     operator: Authorized<Operator>,
     Id(id): Id<DeliveryId>,

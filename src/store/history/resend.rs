@@ -16,6 +16,9 @@ use crate::store::{Store, StoreError};
 /// Resends of the same event to the same webhook within this time are one: two clicks, two operators, a repeated request.
 const ONE_RESEND: Duration = Duration::from_secs(2);
 
+/// A delivery that was attempted so often is not made pending again: its attempts are counted in 15 bits, and a schedule has 50 at most.
+pub const MOST_ATTEMPTS: i16 = 32_000;
+
 /// Whether a webhook can receive, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -56,7 +59,7 @@ impl Store {
     }
 
     /// Makes dead letters pending again, due now: their numbers of attempts go on, their schedules start afresh. Those
-    /// whose webhook cannot receive, or whose event is gone, stay. Returns the ones that were made pending by this call.
+    /// whose webhook cannot receive, whose event is gone, or that had [`MOST_ATTEMPTS`], stay. Returns the ones that were made pending by this call.
     ///
     /// The webhooks are locked, so that one deleted meanwhile takes these deliveries along.
     pub async fn revive(
@@ -69,17 +72,21 @@ impl Store {
     }
 
     /// Makes a pending delivery due now, unless it is or is being attempted. `false` where it is not pending.
+    ///
+    /// One that is leased is not touched: its row would be another one then, which whoever settles or releases it does not find.
     pub async fn hasten(&self, tenant_id: TenantId, id: DeliveryId, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let hastened = sqlx::query!(
-            "UPDATE tidings.outbox SET due_at = CASE WHEN holder IS NULL THEN least(due_at, $3) ELSE due_at END
-             WHERE tenant_id = $1 AND id = $2",
+        let is_pending = sqlx::query_scalar!(
+            r#"WITH hastened AS (
+                   UPDATE tidings.outbox SET due_at = $3 WHERE tenant_id = $1 AND id = $2 AND holder IS NULL AND due_at > $3
+               )
+               SELECT EXISTS (SELECT FROM tidings.outbox WHERE tenant_id = $1 AND id = $2) AS "is_pending!""#,
             tenant_id as TenantId,
             id as DeliveryId,
             now,
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        Ok(hastened.rows_affected() == 1)
+        Ok(is_pending)
     }
 
     /// Owes the event of a delivery to its webhook once more, in the dialect as it is now.
@@ -150,7 +157,7 @@ pub(in crate::store) async fn revive(
                ORDER BY id FOR SHARE
            ), revived AS (
                DELETE FROM tidings.dead_letters AS d USING ready
-               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id
+               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id AND d.attempts < $4
                  AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
                  AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
                RETURNING d.*
@@ -161,6 +168,7 @@ pub(in crate::store) async fn revive(
         tenant_id as TenantId,
         ids as _,
         now,
+        MOST_ATTEMPTS,
     )
     .fetch_all(executor)
     .await?;
