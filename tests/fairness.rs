@@ -151,6 +151,32 @@ async fn a_rate_limit_holds_over_all_processes() {
 }
 
 #[tokio::test]
+async fn whoever_holds_a_gate_holds_up_only_webhooks_with_a_limit() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (limited, free) = (Receiver::start().await, Receiver::start().await);
+    tenant.webhook_with(json!({"url": limited.url, "events": ["limited"], "rate_limit": 100})).await;
+    tenant.webhook_with(json!({"url": free.url, "events": ["free"]})).await;
+    tenant.event("limited", json!({})).await;
+    world.drain().await;
+    let mut holder = world.pool.begin().await.expect("a transaction");
+    let gates = sqlx::query("SELECT FROM tidings.rate_gates FOR UPDATE").execute(&mut *holder).await.expect("locked");
+    assert_eq!(gates.rows_affected(), 1);
+    for event_type in ["limited", "free"] {
+        let enqueue = sqlx::query("SELECT tidings.enqueue(tenant => $1, type => $2, data => '1'::json)");
+        enqueue.bind(&tenant.id).bind(event_type).execute(&world.pool).await.expect("enqueued");
+    }
+    // What is enqueued in SQL is due by the database's clock.
+    world.clock.advance(Duration::from_mins(1));
+    world.look().await;
+    free.wait_for(1).await;
+    assert_eq!(limited.count(), 1);
+    holder.rollback().await.expect("rolled back");
+    world.drain().await;
+    assert_eq!((limited.count(), free.count()), (2, 1));
+}
+
+#[tokio::test]
 async fn what_a_rate_limit_lets_through_does_not_pile_up_before_a_receiver_that_hangs() {
     let world = World::new().await;
     let tenant = world.tenant().await;

@@ -50,13 +50,19 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.webhook_id, u16::try_from(row.passed).unwrap_or(0))).collect())
     }
 
-    /// Gives back what was let through and not used: the quotas are the unused numbers.
+    /// Gives back what was let through and not used: the quotas are the unused numbers. The gates are locked in the order in which
+    /// [`Store::pass_gates`] locks them, so that nobody waits for somebody who waits for them.
     pub async fn return_passes(&self, quotas: &[LaneQuota]) -> Result<(), StoreError> {
         let Columns { tenants, webhooks, rates, counts } = Columns::new(quotas);
         sqlx::query!(
-            "UPDATE tidings.rate_gates AS gate SET open_at = gate.open_at - unused.count * interval '1 second' / unused.rate
-             FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) AS unused (tenant_id, webhook_id, rate, count)
-             WHERE gate.tenant_id = unused.tenant_id AND gate.webhook_id = unused.webhook_id",
+            "WITH unused AS MATERIALIZED (
+                 SELECT asked.* FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[])
+                     AS asked (tenant_id, webhook_id, rate, count)
+                 JOIN tidings.rate_gates AS gate USING (tenant_id, webhook_id)
+                 ORDER BY webhook_id FOR UPDATE OF gate
+             )
+             UPDATE tidings.rate_gates AS gate SET open_at = gate.open_at - unused.count * interval '1 second' / unused.rate
+             FROM unused WHERE gate.tenant_id = unused.tenant_id AND gate.webhook_id = unused.webhook_id",
             &tenants as _,
             &webhooks as _,
             &rates,
