@@ -42,6 +42,7 @@ fn delivery(webhook_id: WebhookId, event: &Arc<Event>, holder: &Holder) -> Claim
         holder: holder.clone(),
         attempt: 1,
         attempts_before: 0,
+        lapses: 0,
         event: Arc::clone(event),
         trace: None,
         claimed_at: DateTime::UNIX_EPOCH,

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use tidings::actions::accept::HandOffTarget;
 use tidings::dispatch::{Config, Dispatcher};
+use tidings::domain::lease::MOST_LAPSES;
 
 use crate::support::world::Tenant;
 use crate::support::{Receiver, Reply, World};
@@ -85,10 +86,10 @@ async fn a_zombies_late_result_changes_nothing() {
     finish(&zombie).await;
 
     let delivery = tenant.delivery_of(&event).await;
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(1)));
     let attempts = tenant.attempts(&delivery).await;
     assert_eq!(attempts.len(), 1, "what nobody recorded is not made up");
-    assert_eq!((&attempts[0]["number"], &attempts[0]["status"]), (&json!(2), &json!(204)));
+    assert_eq!((&attempts[0]["number"], &attempts[0]["status"]), (&json!(1), &json!(204)));
     zombie.drain().await;
     survivor.drain().await;
     assert_eq!(receiver.count(), 2);
@@ -112,7 +113,8 @@ async fn a_zombies_late_success_does_not_end_a_newer_attempt() {
     gate.add_permits(1);
     finish(&zombie).await;
     let delivery = tenant.delivery_of(&event).await;
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!(2)), "the newer one waits");
+    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!(1)), "the newer one waits");
+    assert_eq!(tenant.attempts(&delivery).await[0]["status"], 500);
 }
 
 #[tokio::test]
@@ -137,32 +139,68 @@ async fn what_waits_in_a_process_that_lost_its_lease_is_never_sent_by_it() {
 }
 
 #[tokio::test]
-async fn an_orphan_of_the_last_attempt_is_given_up_with_the_attempts_that_were_made() {
+async fn a_process_that_dies_uses_up_no_attempt_of_what_it_held() {
     let zombie = World::new().await;
     let tenant = zombie.tenant().await;
     let receiver = Receiver::start().await;
-    let retry = json!({"retry": {"max_attempts": 2, "initial_seconds": 5, "jitter": 0}});
-    webhook(&tenant, &receiver, retry).await;
-    receiver.then(Reply::Status(500));
+    let once = json!({"max_in_flight": 1, "retry": {"max_attempts": 1, "initial_seconds": 1}});
+    webhook(&tenant, &receiver, once).await;
+    let survivor = zombie.beside().await;
     let _gate = gated(&receiver, 204);
-    let event = tenant.event("a", json!({})).await;
+    tenant.events("a", 20).await;
     zombie.look().await;
     receiver.wait_for(1).await;
-    finish(&zombie).await;
-    let survivor = zombie.beside().await;
-    zombie.clock.advance(5 * SECOND);
-    survivor.clock.advance(5 * SECOND);
-    zombie.look().await;
-    receiver.wait_for(2).await;
 
+    receiver.always(Reply::Status(204));
     outlive(&survivor, &zombie).await;
     survivor.drain().await;
-    assert_eq!(receiver.count(), 2, "no attempt beyond the schedule");
+    assert_eq!(receiver.count(), 21, "the one under way twice, the others once");
+    assert_eq!((zombie.count("outbox").await, zombie.count("dead_letters").await), (0, 0));
+    assert_eq!(zombie.value::<i64>("SELECT count(*) FROM tidings.attempts WHERE number = 1").await, 20);
+}
+
+#[tokio::test]
+async fn what_its_processes_die_of_is_given_up() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({})).await;
+    let lapsed = async |statement| {
+        receiver.then(Reply::Status(500));
+        let event = tenant.event("a", json!({})).await;
+        world.drain().await;
+        let lapses = world.value::<i16>(statement).await;
+        world.after(60 * SECOND).await;
+        (lapses, tenant.delivery_of(&event).await)
+    };
+    let (lapses, delivery) = lapsed("UPDATE tidings.outbox SET lapses = 4 RETURNING lapses").await;
+    assert_eq!((lapses + 1, &delivery["state"]), (MOST_LAPSES.cast_signed(), &json!("delivered")));
+    let (_, delivery) = lapsed("UPDATE tidings.outbox SET lapses = 5 RETURNING lapses").await;
+    assert_eq!((&delivery["state"], &delivery["attempts"], receiver.count()), (&json!("dead"), &json!(1), 3));
     let letter = tenant.dead_letter().await;
-    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("attempts_exhausted"), &json!(2)), "{letter}");
-    let delivery = tenant.delivery_of(&event).await;
-    assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("dead"), &json!(2)));
-    assert_eq!(tenant.attempts(&delivery).await.len(), 1);
+    assert_eq!(letter["reason"], "attempts_exhausted");
+    assert!(letter["detail"].as_str().is_some_and(|detail| detail.contains("5 times in a row")), "{letter}");
+}
+
+#[tokio::test]
+async fn what_lapsed_before_is_not_held_together_again() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({"max_in_flight": 1})).await;
+    let survivor = zombie.beside().await;
+    let _gate = gated(&receiver, 204);
+    tenant.events("a", 4).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+    zombie
+        .value::<i64>("WITH more AS (UPDATE tidings.outbox SET lapses = 1 RETURNING id) SELECT count(*) FROM more")
+        .await;
+    survivor.clock.advance(31 * SECOND);
+    survivor.look().await;
+    let apart = "SELECT array_agg(round(10 * extract(epoch FROM due_at - first))::integer ORDER BY due_at)
+                 FROM tidings.outbox, LATERAL (SELECT min(due_at) AS first FROM tidings.outbox) AS all_of_them";
+    assert_eq!(zombie.value::<Vec<i32>>(apart).await, [0, 1, 2, 3]);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::DeadReason;
-use crate::domain::lease::Claimed;
+use crate::domain::lease::{Claimed, MOST_LAPSES};
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
 use crate::failpoint::failpoint;
@@ -73,12 +73,15 @@ impl Dispatcher {
         }
         self.learn(claimed.webhook_id, destination.max_in_flight);
         let policy = destination.retry(&profile);
-        if claimed.scheduled_attempt() > policy.max_attempts() {
-            // The last attempt was claimed by a process that died before it could say what came of it.
-            return Ok(Some(Ended::without_attempt(
-                DeadReason::AttemptsExhausted,
-                "the process of the last attempt died".into(),
-            )));
+        let why_no_attempt = if claimed.lapses >= MOST_LAPSES {
+            Some(format!("the process that held it died, or stood still, {MOST_LAPSES} times in a row"))
+        } else if claimed.scheduled_attempt() > policy.max_attempts() {
+            Some("its schedule has become shorter than the attempts that it had".to_owned())
+        } else {
+            None
+        };
+        if let Some(detail) = why_no_attempt {
+            return Ok(Some(Ended::without_attempt(DeadReason::AttemptsExhausted, detail)));
         }
         let body = match profile.render_body(&claimed.event) {
             Ok(body) => body,

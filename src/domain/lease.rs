@@ -1,8 +1,9 @@
 //! Leases: the right to settle one attempt.
 //!
 //! A dispatching process renews one lease for itself in the database; each delivery it claimed names it as holder. While the
-//! process renews, no other may touch those deliveries; when it stops, they are up for claiming again. An attempt's number
-//! grows with each claim, so holder and number together tell a lease from any later one.
+//! process renews, no other may touch those deliveries; when it stops, they are up for claiming again, under another holder's number. A
+//! claim counts an attempt, and a lease that ends without a result takes that back; holder and attempt together tell a lease from any
+//! later one.
 
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct Claimed {
     pub attempt: u16,
     /// Attempts made before the last resend.
     pub attempts_before: u16,
+    /// How often in a row its lease ended without a result.
+    pub lapses: u16,
     /// What is delivered.
     pub event: Arc<Event>,
     /// The trace that the event belongs to.
@@ -73,6 +76,9 @@ pub struct Claimed {
     /// When the lease was taken.
     pub claimed_at: DateTime<Utc>,
 }
+
+/// A delivery whose lease ended so often in a row without a result is given up: it may be what its processes died of.
+pub const MOST_LAPSES: u16 = 5;
 
 impl Claimed {
     /// The attempt's number since the delivery was accepted or last resent: the one that the retry schedule counts.

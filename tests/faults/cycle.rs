@@ -79,14 +79,12 @@ pub async fn run(ground: &mut Ground, seed: u64, fault: Fault) -> Done {
     clear_up(ground, &desk).await;
     done.stall = ground.pulse.longest();
     done.strain = done.strain.max(strain(ground));
-    let Effect { mut windows, mut crashes, missed, resent, replayed, blind, .. } = effect;
+    let Effect { mut windows, missed, resent, replayed, blind, .. } = effect;
     done.lapses = excuse_lapses(ground, &desk, clocks, done.strain, &mut windows);
-    crashes += i16::try_from(done.lapses).unwrap_or(i16::MAX);
     let cycle = Cycle {
         webhooks: &ground.webhooks,
         receivers: &ground.receivers,
         windows: &windows,
-        crashes,
         blind,
         strain: done.strain,
         clocks,

@@ -25,6 +25,7 @@ pub(super) fn claimed(webhook_id: WebhookId) -> Claimed {
         holder: Holder::new(DispatcherId(1)),
         attempt: 1,
         attempts_before: 0,
+        lapses: 0,
         event: Arc::new(Event { tenant_id, id, event_type: "a".into(), occurred_at: None, data: Bytes::new() }),
     }
 }

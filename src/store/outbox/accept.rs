@@ -99,6 +99,7 @@ impl Owed {
                 holder: to.holder.clone(),
                 attempt: 1,
                 attempts_before: 0,
+                lapses: 0,
                 event: Arc::clone(&new.event),
                 trace: new.trace,
                 claimed_at: now,

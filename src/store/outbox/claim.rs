@@ -96,10 +96,10 @@ impl Store {
                            ORDER BY row.due_at LIMIT lane.quota FOR UPDATE SKIP LOCKED
                        ) AS due
                    ))
-                   RETURNING o.tenant_id, o.id, o.webhook_id, o.dialect_revision, o.attempts, o.attempts_before
+                   RETURNING o.tenant_id, o.id, o.webhook_id, o.dialect_revision, o.attempts, o.attempts_before, o.lapses
                )
                SELECT c.tenant_id AS "tenant_id: TenantId", c.id AS "id: DeliveryId", c.webhook_id AS "webhook_id: WebhookId",
-                      c.dialect_revision, c.attempts, c.attempts_before,
+                      c.dialect_revision, c.attempts, c.attempts_before, c.lapses,
                       e.id AS "event_id: EventId", e.type AS event_type, e.data, e.trace,
                       CASE WHEN e.occurred_at BETWEEN '0001-01-01 00:00:00+00 BC' AND '9999-12-31 23:59:59.999999+00' THEN e.occurred_at END AS occurred_at
                FROM claimed AS c CROSS JOIN LATERAL (
@@ -122,6 +122,7 @@ impl Store {
             holder: holder.clone(),
             attempt: row.attempts.cast_unsigned(),
             attempts_before: row.attempts_before.cast_unsigned(),
+            lapses: row.lapses.cast_unsigned(),
             event: Arc::new(Event {
                 tenant_id: row.tenant_id,
                 id: row.event_id,

@@ -9,6 +9,9 @@ use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
+/// Deliveries that lapsed before are due a tenth of a second apart, the last of many after so many.
+const LATEST_TURN: i64 = 300;
+
 /// What a look has seen of the database; only compared there.
 pub type Snapshot = String;
 
@@ -145,7 +148,7 @@ impl Store {
             return Ok(0);
         }
         let ids: Vec<_> = gone.iter().map(|row| row.id).collect();
-        let freed = self.free(&ids).await?;
+        let freed = self.free(&ids, now).await?;
         let past: Vec<_> = gone.iter().filter(|row| row.is_past_grace).map(|row| row.id).collect();
         if !past.is_empty() {
             sqlx::query!(
@@ -159,14 +162,24 @@ impl Store {
         Ok(freed)
     }
 
-    /// Frees what is held under some numbers, but for deliveries that another transaction has locked: nobody is waited for.
-    async fn free(&self, holders: &[i32]) -> Result<u64, StoreError> {
+    /// Frees what is held under some numbers, but for deliveries that another transaction has locked: nobody is waited for. Nobody knows
+    /// which of them were sent, so none has had an attempt, but each a lapse. What had one before is due one after the other: if one
+    /// of them kills each process that sends it, the others are not there every time.
+    async fn free(&self, holders: &[i32], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let freed = sqlx::query!(
-            "UPDATE tidings.outbox AS o SET holder = NULL
-             WHERE o.holder = ANY ($1) AND o.ctid = ANY (ARRAY(
-                 SELECT ctid FROM tidings.outbox AS row WHERE row.holder = ANY ($1) FOR UPDATE SKIP LOCKED
-             ))",
+            "WITH held AS MATERIALIZED (
+                 SELECT ctid AS place, lapses, due_at, id FROM tidings.outbox AS row WHERE row.holder = ANY ($1) FOR UPDATE SKIP LOCKED
+             ), freed AS (
+                 SELECT place, NULL AS turn FROM held WHERE lapses = 0
+                 UNION ALL
+                 SELECT place, row_number() OVER (ORDER BY lapses, due_at, id) - 1 FROM held WHERE lapses > 0
+             )
+             UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1, lapses = o.lapses + 1,
+                 due_at = CASE WHEN turn IS NULL THEN o.due_at ELSE greatest(o.due_at, $2) + least(turn, $3) * interval '100 milliseconds' END
+             FROM freed WHERE o.ctid = freed.place AND o.holder = ANY ($1)",
             holders,
+            now,
+            LATEST_TURN,
         )
         .execute(&self.pool)
         .await?;
@@ -191,7 +204,7 @@ impl Store {
         sqlx::query!("UPDATE tidings.dispatchers SET lease_until = least(lease_until, $2) WHERE id = $1", id.0, now)
             .execute(&self.pool)
             .await?;
-        self.free(&[id.0]).await?;
+        self.free(&[id.0], now).await?;
         Ok(())
     }
 

@@ -117,7 +117,7 @@ impl Store {
                    WHERE held.verdict <> 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
                    RETURNING held.*, o.webhook_id, o.dialect_revision
                ), postponed AS (
-                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at FROM held
+                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at, lapses = 0 FROM held
                    WHERE held.verdict = 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
                    RETURNING held.*, o.webhook_id, o.dialect_revision
                ), settled AS (

@@ -55,8 +55,8 @@ impl Books {
 
     pub fn check_leased(&self, claimed: &Claimed) -> Check {
         let (delivery, event) = (&self.deliveries[&claimed.delivery_id], &self.events[&claimed.delivery_id.event()]);
-        let numbers = (claimed.attempt, claimed.attempts_before);
-        same("attempts of what was leased", &numbers, &(delivery.attempts, delivery.before))?;
+        let numbers = (claimed.attempt, claimed.attempts_before, claimed.lapses);
+        same("attempts of what was leased", &numbers, &(delivery.attempts, delivery.before, delivery.lapses))?;
         same("webhook of what was leased", &claimed.webhook_id, &delivery.webhook)?;
         same("event of what was leased", &claimed.event.id, &claimed.delivery_id.event())?;
         same("tenant of what was leased", &claimed.tenant_id, &event.tenant)?;
@@ -86,6 +86,7 @@ impl Books {
                 Ending::Unrenderable => (Fate::Dead { at: now, reason: "unrenderable" }, None),
             };
             delivery.fate = fate;
+            delivery.lapses = 0;
             match verdict {
                 None => {
                     delivery.attempts -= 1;
@@ -118,16 +119,33 @@ impl Books {
         let alive: BTreeSet<_> =
             self.leases.iter().filter(|(_, until)| **until > now).map(|(number, _)| *number).collect();
         self.leases.retain(|_, until| *until > now - GRACE);
-        self.free(|holder| !alive.contains(&holder))
+        self.free(now, |holder| !alive.contains(&holder))
     }
 
-    pub fn discharge(&mut self, number: i32) {
+    pub fn discharge(&mut self, number: i32, now: Time) {
         self.leases.remove(&number);
-        self.free(|holder| holder == number);
+        self.free(now, |holder| holder == number);
     }
 
-    fn free(&mut self, whose: impl Fn(i32) -> bool) -> u64 {
-        let is_theirs = |one: &&mut Delivery| matches!(one.fate, Fate::Pending { holder: Some(by), .. } if whose(by));
-        self.deliveries.values_mut().filter(is_theirs).map(Delivery::free).map(|()| 1).sum()
+    /// Takes the attempts back. What lapsed before is due one after the other.
+    fn free(&mut self, now: Time, whose: impl Fn(i32) -> bool) -> u64 {
+        let theirs = self.deliveries.iter_mut().filter_map(|(id, one)| match one.fate {
+            Fate::Pending { holder: Some(by), due } if whose(by) => Some((one.lapses, due, *id, one)),
+            _ => None,
+        });
+        let mut theirs: Vec<_> = theirs.collect();
+        theirs.sort_by_key(|(lapses, due, id, _)| (*lapses, *due, *id));
+        let mut turn = TimeDelta::zero();
+        for (lapses, due, _, delivery) in &mut theirs {
+            let mut due = *due;
+            if *lapses > 0 {
+                due = due.max(now) + turn;
+                turn += TimeDelta::milliseconds(100);
+            }
+            delivery.attempts -= 1;
+            delivery.lapses += 1;
+            delivery.fate = Fate::Pending { due, holder: None };
+        }
+        theirs.len() as u64
     }
 }

@@ -85,6 +85,8 @@ pub struct Delivery {
     pub before: u16,
     /// 1 where it died of a lease under which nothing was sent.
     pub unsent: u16,
+    /// How often in a row its lease ended without a result.
+    pub lapses: u16,
     pub fate: Fate,
 }
 
@@ -161,7 +163,8 @@ impl Books {
             let (id, attempts) = (one.id.delivery(ordinal), u16::from(holder.is_some()));
             leased.extend(holder.map(|_| id));
             let fate = Fate::Pending { due: at, holder };
-            self.deliveries.insert(id, Delivery { webhook: webhook.id, attempts, before: 0, unsent: 0, fate });
+            self.deliveries
+                .insert(id, Delivery { webhook: webhook.id, attempts, before: 0, unsent: 0, lapses: 0, fate });
             count += 1;
         }
         count

@@ -97,6 +97,7 @@ impl Books {
                 // A number under which nothing was sent is used up all the same.
                 delivery.attempts += std::mem::take(&mut delivery.unsent);
                 delivery.before = delivery.attempts;
+                delivery.lapses = 0;
                 delivery.fate = Fate::Pending { due: now, holder: None };
             }
             _ => {}
@@ -109,7 +110,7 @@ impl Books {
         let last = self.deliveries.range(event.first_resend()..=event.last_delivery()).next_back();
         let next = last.map_or(event.first_resend(), |(last, _)| last.next().expect("room"));
         let fate = Fate::Pending { due: now, holder: None };
-        self.deliveries.insert(next, Delivery { webhook, attempts: 0, before: 0, unsent: 0, fate });
+        self.deliveries.insert(next, Delivery { webhook, attempts: 0, before: 0, unsent: 0, lapses: 0, fate });
         next
     }
 

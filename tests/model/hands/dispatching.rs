@@ -172,8 +172,9 @@ impl Hands<'_> {
         let old: Vec<_> = numbers[..current].iter().filter(|number| !is_in_use(number)).map(Holder::id).collect();
         numbers.retain(|number| !old.contains(&number.id()));
         for id in old {
-            self.context.store.discharge(id, self.context.clock.now()).await.map_err(failed)?;
-            self.books.discharge(id.0);
+            let now = self.context.clock.now();
+            self.context.store.discharge(id, now).await.map_err(failed)?;
+            self.books.discharge(id.0, now);
         }
         Ok(())
     }
@@ -190,8 +191,9 @@ impl Hands<'_> {
     pub(super) async fn close(&mut self, worker: u8) -> Check {
         self.release(worker, usize::MAX).await?;
         for number in std::mem::take(&mut self.worker(worker).numbers) {
-            self.context.store.discharge(number.id(), self.context.clock.now()).await.map_err(failed)?;
-            self.books.discharge(number.id().0);
+            let now = self.context.clock.now();
+            self.context.store.discharge(number.id(), now).await.map_err(failed)?;
+            self.books.discharge(number.id().0, now);
         }
         self.kill(worker).await
     }
