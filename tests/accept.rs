@@ -131,6 +131,35 @@ async fn an_event_does_not_wait_for_another_whose_key_is_being_used() {
     assert_eq!((&known["duplicate"], world.count("events").await), (&json!(true), 2));
 }
 
+/// Who reports much waits for a slow transaction of their own; who reports little beside them is done long before.
+#[tokio::test]
+async fn a_key_that_a_transaction_holds_keeps_no_other_tenant_waiting() {
+    let world = World::new().await;
+    let (slow, other) = (world.tenant().await, world.tenant().await);
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
+    sqlx::query(enqueue).bind(&slow.id).execute(&mut *elsewhere).await.expect("enqueued");
+    let event = |key: Option<&str>| json!({"type": "a", "data": 1, "idempotency_key": key});
+    let batch = |key: Option<&str>| json!({"events": [event(key), event(None)]});
+    for (path, body) in [("/v1/events", &event as &dyn Fn(Option<&str>) -> Value), ("/v1/events/batch", &batch)] {
+        let waiting = join_all((0..16).map(|_| slow.post(path, body(Some("k")))));
+        let passing = async {
+            for number in 0..10 {
+                let key = format!("{path} {number}").replace(' ', "-");
+                other.post(path, body(None)).await.expect(202);
+                other.post(path, body(Some(&key))).await.expect(202);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = passing => {}
+            _ = waiting => panic!("{path}: they were not done before those that wait"),
+        }
+    }
+    elsewhere.commit().await.expect("committed");
+    assert_eq!(slow.post("/v1/events", event(Some("k"))).await.expect(200)["duplicate"], true);
+}
+
 #[tokio::test]
 async fn a_key_is_its_tenants_own_and_may_come_as_a_header() {
     let world = World::new().await;

@@ -12,7 +12,7 @@ use crate::store::outbox::accept::{Accepted, NewEvent};
 use crate::telemetry::meters::Source;
 
 /// Statements for batches that are under way at once: the connections are for everybody.
-pub(super) const STATEMENTS: u32 = 2;
+const STATEMENTS: u32 = 2;
 /// A large one waits for so many stretches at most until what was handed over is on its way.
 const PATIENCE: u16 = 20;
 /// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
@@ -34,7 +34,8 @@ impl Waiting {
 }
 
 /// Gathers what waits and has it stored, until the last way in is closed.
-pub(super) async fn flush(desk: Desk, waiting: mpsc::Receiver<Waiting>, turns: Arc<Semaphore>, tasks: TaskTracker) {
+pub(super) async fn flush(desk: Desk, waiting: mpsc::Receiver<Waiting>, tasks: TaskTracker) {
+    let turns = Arc::new(Semaphore::new(STATEMENTS as usize));
     let mut queue = Queue { waiting, next: None };
     let pacer = Pacer::new(desk.target.clone(), PATIENCE);
     while let Some(first) = queue.first().await {
@@ -167,8 +168,7 @@ mod tests {
                 way_in.send(batch).await.unwrap_or_else(|_| panic!("the way in is closed"));
             }
         };
-        let turns = Arc::new(Semaphore::new(STATEMENTS as usize));
-        waiting_at_first(ENOUGH + 36, fill, |desk, waiting| flush(desk, waiting, turns, TaskTracker::new())).await
+        waiting_at_first(ENOUGH + 36, fill, |desk, waiting| flush(desk, waiting, TaskTracker::new())).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use chrono::DateTime;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::apart::Apart;
 use super::{Desk, HandOffTarget, NewEvent, QUEUE};
 use crate::domain::clock::Clock;
 use crate::domain::event::Event;
@@ -98,7 +99,13 @@ pub(super) async fn waiting_at_first<T: Send + 'static, F: Future<Output = ()> +
     // Nobody is there: what a statement needs comes after the offer.
     let store = Store::connect("postgres://127.0.0.1:1/none", &Config::default()).expect("a URL");
     let clock = Clock::steered(DateTime::UNIX_EPOCH);
-    let desk = Desk { store, clock, target: Some(Arc::clone(&target) as _), meters: Meters::default() };
+    let desk = Desk {
+        store,
+        clock,
+        target: Some(Arc::clone(&target) as _),
+        meters: Meters::default(),
+        apart: Apart::default(),
+    };
     let (way_in, queue) = mpsc::channel(QUEUE);
     fill(&way_in).await;
     let flush = tokio::spawn(flush(desk, queue));

@@ -1,8 +1,10 @@
 //! Accept: many producers' events in few transactions.
 //!
 //! What waits at the same time goes into the database in one statement: [`singles`] gathers events that came one by one, [`batches`]
-//! those that came together. Only batches with idempotency keys have a transaction each.
+//! those that came together. Only batches with idempotency keys have a transaction each, and with single events whose key is held by
+//! another transaction they go [`apart`].
 
+mod apart;
 mod batches;
 #[cfg(test)]
 mod fixtures;
@@ -23,6 +25,7 @@ use crate::failpoint::failpoint;
 use crate::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use crate::store::{Store, StoreError};
 use crate::telemetry::meters::{Meters, Source};
+use apart::Apart;
 
 /// Events in one statement.
 const BATCH: usize = 500;
@@ -69,8 +72,6 @@ pub struct Acceptor {
     singles: mpsc::Sender<singles::Waiting>,
     batches: mpsc::Sender<batches::Waiting>,
     memory: Arc<Semaphore>,
-    /// Statements for batches.
-    turns: Arc<Semaphore>,
     desk: Desk,
     tasks: TaskTracker,
     /// Where all is stored and handed over, whichever runtime it comes from.
@@ -84,6 +85,7 @@ struct Desk {
     clock: Clock,
     target: Option<Arc<dyn HandOffTarget>>,
     meters: Meters,
+    apart: Apart,
 }
 
 impl Acceptor {
@@ -92,21 +94,21 @@ impl Acceptor {
     #[must_use]
     pub fn start(context: &Context, target: Option<Arc<dyn HandOffTarget>>, tasks: &TaskTracker) -> Self {
         let Context { store, clock, telemetry, .. } = context.clone();
-        let desk = Desk { store, clock, target, meters: telemetry.meters };
-        let turns = Arc::new(Semaphore::new(batches::STATEMENTS as usize));
+        let desk = Desk { store, clock, target, meters: telemetry.meters, apart: Apart::default() };
         let (singles, waiting) = mpsc::channel(QUEUE);
         tasks.spawn(singles::flush(desk.clone(), waiting, tasks.clone()));
         let (batches, waiting) = mpsc::channel(QUEUE);
-        tasks.spawn(batches::flush(desk.clone(), waiting, Arc::clone(&turns), tasks.clone()));
+        tasks.spawn(batches::flush(desk.clone(), waiting, tasks.clone()));
         let memory = Arc::new(Semaphore::new(MEMORY_KIB as usize));
-        Self { singles, batches, memory, turns, desk, tasks: tasks.clone(), runtime: Handle::current() }
+        Self { singles, batches, memory, desk, tasks: tasks.clone(), runtime: Handle::current() }
     }
 
     /// Stores one event together with others that arrive at the same time; returns after the commit.
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, AcceptError> {
         let share = self.share_for(std::slice::from_ref(&event))?;
         let (answer, answered) = oneshot::channel();
-        self.singles.try_send(singles::Waiting { event, answer, share }).map_err(|_| AcceptError::Busy)?;
+        let producer = singles::Producer { answer, _share: share };
+        self.singles.try_send(singles::Waiting { event, producer }).map_err(|_| AcceptError::Busy)?;
         answered.await.unwrap_or(Err(AcceptError::Busy))
     }
 
@@ -115,8 +117,8 @@ impl Acceptor {
     pub async fn accept_batch(&self, events: Vec<NewEvent>) -> Result<Vec<Accepted>, AcceptError> {
         let share = self.share_for(&events)?;
         // One with keys may have to wait for another transaction with the same key, and may have to be taken back by itself.
-        if events.iter().any(|new| new.idempotency_key.is_some()) {
-            let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AcceptError::Busy)?;
+        if let Some(keyed) = events.iter().find(|new| new.idempotency_key.is_some()) {
+            let turn = self.desk.apart.turn(keyed.event.tenant_id).await.ok_or(AcceptError::Busy)?;
             let desk = self.desk.clone();
             let stored = async move {
                 let (_share, _turn) = (share, turn);

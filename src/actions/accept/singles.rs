@@ -2,6 +2,7 @@
 //! second one runs beside the first when many wait, and when hardly anything is to do: a lone event never waits for company, nor for
 //! another lone one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +32,14 @@ const PATIENCE: u16 = 5;
 /// An event that waits.
 pub(super) struct Waiting {
     pub(super) event: NewEvent,
+    pub(super) producer: Producer,
+}
+
+/// Who waits for it.
+pub(super) struct Producer {
     pub(super) answer: oneshot::Sender<Result<Accepted, AcceptError>>,
     /// Its share of the memory that waiting events may take.
-    pub(super) share: OwnedSemaphorePermit,
+    pub(super) _share: OwnedSemaphorePermit,
 }
 
 /// Gathers what waits and has it stored, until the last way in is closed.
@@ -56,9 +62,14 @@ pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, task
             batch.push(one);
         }
         recent = [recent[1], batch.len()];
-        let desk = desk.clone();
+        let suspects: Vec<_> = batch.extract_if(.., |one| desk.apart.is_suspect(&one.event)).collect();
+        desk.go_apart(suspects, &tasks);
+        if batch.is_empty() {
+            continue;
+        }
+        let (desk, further) = (desk.clone(), tasks.clone());
         tasks.spawn(async move {
-            desk.answer_singles(batch).await;
+            desk.answer_singles(batch, &further).await;
             drop(slot);
         });
     }
@@ -99,34 +110,103 @@ async fn fill(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>, w
     while batch.len() < wanted.min(BATCH) && waiting.recv_many(batch, BATCH - batch.len()).await > 0 {}
 }
 
+impl Producer {
+    /// A producer that hung up meanwhile does not want to know.
+    fn tell(self, answer: Result<Accepted, AcceptError>) {
+        let _ = self.answer.send(answer);
+    }
+}
+
 impl Desk {
     /// Stores events and tells each producer what became of its own.
-    async fn answer_singles(&self, waiting: Vec<Waiting>) {
-        let (events, answers): (Vec<_>, Vec<_>) =
-            waiting.into_iter().map(|one| (one.event, (one.answer, one.share))).unzip();
-        let results = match self.store(&events, Source::Rest).await {
-            Ok(accepted) => accepted.into_iter().map(Ok).collect(),
-            // One event must not fail its neighbours, nor wait for another's key with all of them behind it.
-            Err(error) if events.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
-                self.one_by_one(&events).await
-            }
-            Err(error) => vec![Err(error.into()); events.len()],
+    async fn answer_singles(&self, waiting: Vec<Waiting>, tasks: &TaskTracker) {
+        let (events, producers): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.event, one.producer)).unzip();
+        let together = |events: Vec<_>, producers| {
+            events.into_iter().zip(producers).map(|(event, producer)| Waiting { event, producer })
         };
-        for ((answer, _), result) in answers.into_iter().zip(results) {
-            // A producer that hung up meanwhile does not want to know.
-            let _ = answer.send(result);
+        match self.store(&events, Source::Rest).await {
+            Ok(accepted) => {
+                for (producer, accepted) in producers.into_iter().zip(accepted) {
+                    producer.tell(Ok(accepted));
+                }
+            }
+            // None must wait for another's key. Of those without one nobody holds any.
+            Err(StoreError::Contended(_)) if events.len() > 1 && events.iter().any(is_keyed) => {
+                let (keyed, others): (Vec<_>, Vec<_>) =
+                    together(events, producers).partition(|one| is_keyed(&one.event));
+                self.go_apart(keyed, tasks);
+                if !others.is_empty() {
+                    Box::pin(self.answer_singles(others, tasks)).await;
+                }
+            }
+            // One event must not fail its neighbours.
+            Err(error) if events.len() > 1 && !error.is_passing() => {
+                for Waiting { event, producer } in together(events, producers) {
+                    producer.tell(self.store_one(&event).await);
+                }
+            }
+            Err(error) => {
+                let error = self.noted(&events[0], error.into());
+                for producer in producers {
+                    producer.tell(Err(error.clone()));
+                }
+            }
         }
     }
 
-    async fn one_by_one(&self, events: &[NewEvent]) -> Vec<Result<Accepted, AcceptError>> {
-        let mut results = Vec::with_capacity(events.len());
-        for event in events {
-            let stored = self.store(std::slice::from_ref(event), Source::Rest).await;
-            let first = |accepted: Vec<_>| accepted.first().copied().ok_or(AcceptError::Busy);
-            results.push(stored.map_err(AcceptError::from).and_then(first));
+    /// Events whose keys may be held by other transactions wait for them apart, each tenant's among themselves.
+    fn go_apart(&self, waiting: Vec<Waiting>, tasks: &TaskTracker) {
+        let mut of_tenants: HashMap<_, Vec<_>> = HashMap::new();
+        for one in waiting {
+            of_tenants.entry(one.event.event.tenant_id).or_default().push(one);
         }
-        results
+        for (tenant_id, own) in of_tenants {
+            let desk = self.clone();
+            tasks.spawn(async move {
+                let _turn = desk.apart.turn(tenant_id).await;
+                desk.answer_one_by_one(own).await;
+            });
+        }
     }
+
+    async fn answer_one_by_one(&self, waiting: Vec<Waiting>) {
+        let mut held = HashMap::new();
+        // Who hung up before it began has it not begun.
+        for Waiting { event, producer } in waiting.into_iter().filter(|one| !one.producer.answer.is_closed()) {
+            let stored = match held.get(&event.idempotency_key) {
+                Some(error) => Err(AcceptError::clone(error)),
+                None => self.store_one(&event).await,
+            };
+            if let Err(error) = &stored
+                && is_contended(error)
+            {
+                held.insert(event.idempotency_key, error.clone());
+            }
+            producer.tell(stored);
+        }
+    }
+
+    async fn store_one(&self, event: &NewEvent) -> Result<Accepted, AcceptError> {
+        let stored = self.store(std::slice::from_ref(event), Source::Rest).await;
+        let stored = stored.map_err(|error| self.noted(event, error.into()))?;
+        stored.first().copied().ok_or(AcceptError::Busy)
+    }
+
+    /// Remembers the event's key, if another transaction holds it.
+    fn noted(&self, event: &NewEvent, error: AcceptError) -> AcceptError {
+        if is_contended(&error) {
+            self.apart.suspect(event);
+        }
+        error
+    }
+}
+
+const fn is_keyed(event: &NewEvent) -> bool {
+    event.idempotency_key.is_some()
+}
+
+fn is_contended(error: &AcceptError) -> bool {
+    matches!(error, AcceptError::Store(error) if matches!(**error, StoreError::Contended(_)))
 }
 
 #[cfg(test)]
@@ -143,7 +223,8 @@ mod tests {
         let room = Arc::new(Semaphore::new(count));
         for _ in 0..count {
             let share = Arc::clone(&room).try_acquire_owned().expect("room");
-            let one = Waiting { event: event(), answer: oneshot::channel().0, share };
+            let producer = Producer { answer: oneshot::channel().0, _share: share };
+            let one = Waiting { event: event(), producer };
             way_in.send(one).await.unwrap_or_else(|_| panic!("the way in is closed"));
         }
     }
