@@ -4,9 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Config;
+use super::dispatcher::{Dispatcher, LONGEST_PAUSE};
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError};
@@ -62,6 +65,30 @@ impl Chores {
             keep_house(store, clock, self.retention).await;
         }
         Ok(())
+    }
+}
+
+impl Dispatcher {
+    /// What is not on the road of a delivery, beside the looks: it takes connections that the API has, too, and no delivery waits for those.
+    pub(super) async fn keep_up(&self, shutdown: &CancellationToken) {
+        let mut pause = self.config.poll();
+        while !shutdown.is_cancelled() {
+            pause = match self.upkeep().await {
+                Ok(()) => self.config.poll(),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "what dispatchers do now and then is put off");
+                    (pause * 2).min(LONGEST_PAUSE)
+                }
+            };
+            shutdown.run_until_cancelled(sleep(pause)).await;
+        }
+    }
+
+    /// The chores that are due, and how webhooks fare.
+    pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
+        let done = self.chores.tick(&self.context).await;
+        self.vitals.tick(&self.context, &self.config).await;
+        done
     }
 }
 

@@ -29,7 +29,7 @@ use crate::store::outbox::accept::HandOff;
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
 /// While the database is away or slow, it is tried this often.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Delivers what is due, as long as it is told to.
 pub struct Dispatcher {
@@ -88,7 +88,11 @@ impl Dispatcher {
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let ended = CancellationToken::new();
         let work = async {
-            tokio::join!(self.look_on(&shutdown), Box::pin(self.follow_replays(&shutdown)));
+            tokio::join!(
+                self.look_on(&shutdown),
+                Box::pin(self.keep_up(&shutdown)),
+                Box::pin(self.follow_replays(&shutdown))
+            );
             self.wind_down().await;
             ended.cancel();
         };
@@ -140,6 +144,7 @@ impl Dispatcher {
     /// Everything that a dispatcher asks the database for, once.
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         self.watch().await?;
+        self.upkeep().await?;
         self.look().await
     }
 
@@ -168,7 +173,7 @@ impl Dispatcher {
         self.returned().extend(waiting);
     }
 
-    /// Gives back what cannot be sent, does the chores that are due, claims.
+    /// Gives back what cannot be sent, and claims.
     pub(super) async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
         let looked = self.search().await;
         let (waiting, in_flight) = {
@@ -182,9 +187,7 @@ impl Dispatcher {
     async fn search(self: &Arc<Self>) -> Result<(), StoreError> {
         self.release_returned().await?;
         self.lease.retire(&self.context.store).await?;
-        self.chores.tick(&self.context).await?;
         self.claim_due().await?;
-        self.vitals.tick(&self.context, &self.config).await;
         self.changed.notify_waiters();
         Ok(())
     }

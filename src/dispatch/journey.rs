@@ -123,6 +123,9 @@ impl Dispatcher {
                 Ok(()) => return,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, webhook.id = %claimed.webhook_id, ?effect, "a webhook's new state waits for the database");
+                    if !error.is_passing() {
+                        return;
+                    }
                 }
             }
             tokio::time::sleep(EFFECT_PAUSE).await;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::dispatcher::Dispatcher;
 use crate::actions::Context;
+use crate::domain::ids::{ReplayId, TenantId};
 use crate::store::StoreError;
 use crate::store::replays::{DueReplay, Worked};
 
@@ -47,13 +48,20 @@ impl Dispatcher {
     pub async fn replay(&self) -> Result<bool, StoreError> {
         let Context { store, clock, .. } = &self.context;
         let (due, any) = store.due_replays(clock.now(), MOST).await?;
-        for replay in due {
-            self.turn(replay).await?;
+        for DueReplay { tenant_id, id } in due {
+            match self.turn(tenant_id, id).await {
+                Err(error) if error.is_passing() => return Err(error),
+                // The others get their turns all the same.
+                Err(error) => {
+                    error!(error = &error as &dyn std::error::Error, tenant.id = %tenant_id, replay.id = %id, "a replay cannot be worked on");
+                }
+                Ok(()) => {}
+            }
         }
         Ok(any)
     }
 
-    async fn turn(&self, DueReplay { tenant_id, id }: DueReplay) -> Result<(), StoreError> {
+    async fn turn(&self, tenant_id: TenantId, id: ReplayId) -> Result<(), StoreError> {
         let Context { store, clock, .. } = &self.context;
         let end = Instant::now() + SLICE;
         loop {

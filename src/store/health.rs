@@ -198,7 +198,7 @@ async fn add_streaks(transaction: &mut Transaction, pulses: &[Pulse]) -> Result<
          ON CONFLICT (tenant_id, webhook_id) DO UPDATE SET
              (last_success_at, last_failure_at, failing_since, consecutive_failures, told_failing_at) = (
                  SELECT success.at, greatest(h.last_failure_at, excluded.last_failure_at), min(part.since),
-                        coalesce(sum(part.failures), 0),
+                        least(coalesce(sum(part.failures), 0), 2147483647),
                         -- What was told of a stretch that goes on was told.
                         CASE WHEN success.at IS NULL OR h.failing_since > success.at THEN h.told_failing_at END
                  FROM (SELECT greatest(h.last_success_at, excluded.last_success_at) AS at) AS success
