@@ -11,8 +11,14 @@ impl Progress {
     /// Of a known length, counted in `unit`.
     pub(in crate::cli) fn of(length: u64, unit: &str) -> Self {
         let bar = ProgressBar::new(length);
-        let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}");
-        bar.set_style(style(&template));
+        bar.set_style(style(&format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{eta}} left  {{msg}}")));
+        Self(bar)
+    }
+
+    /// Done elsewhere, where its length and its pace are known: both are told.
+    pub(in crate::cli) fn elsewhere(unit: &str) -> Self {
+        let bar = ProgressBar::new(0);
+        bar.set_style(style(&format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{msg}}")));
         Self(bar)
     }
 
