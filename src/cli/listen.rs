@@ -14,6 +14,7 @@ use super::Failure;
 use super::layout::{harmless, indented};
 use super::paint::Paint;
 use super::receiver::{Behaviour, Judge, Receipt, Receiver, Verdict};
+use super::show::cell::time_of_day;
 use crate::app::{self, ListenError};
 use crate::config::Config;
 use crate::dialect::{Dialects, Profile};
@@ -139,7 +140,7 @@ pub(super) fn line(receipt: &Receipt, note: &str, paint: Paint) -> String {
     let answer = receipt.status.map_or("no answer".to_owned(), |status| status.as_u16().to_string());
     format!(
         "{mark} {}  {}  {}{note}{kind}{why}  → {answer}",
-        receipt.at.format("%H:%M:%S"),
+        time_of_day(receipt.at),
         paint.bold(text(&receipt.says.event_type, "(no type)")),
         text(&receipt.says.event_id, "(no id)"),
     )

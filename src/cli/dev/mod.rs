@@ -28,6 +28,7 @@ use super::healthcheck::reachable;
 use super::listen;
 use super::paint::Paint;
 use super::receiver::{Behaviour, Judge, Receipt, Receiver};
+use super::show::cell::duration;
 use crate::app::{App, Database, ListenError, Role, data_dir};
 use crate::config::{Config, Loaded};
 use crate::dialect::{DEFAULT_DIALECT, Dialects};
@@ -194,6 +195,7 @@ fn receive(receiver: Receiver, home: &Furniture, clock: &Clock) -> Result<Unboun
 /// A line for a delivery, with the time since its event was accepted.
 fn arrival(receipt: &Receipt, paint: Paint) -> String {
     let id: Option<EventId> = receipt.says.event_id.as_ref().and_then(|id| id.parse().ok());
-    let age = id.map(|id| (receipt.at - id.created_at()).num_milliseconds().max(0));
-    listen::line(receipt, &age.map(|ms| format!("  {ms} ms")).unwrap_or_default(), paint)
+    let age = id.map(|id| (receipt.at - id.created_at()).to_std().unwrap_or_default());
+    let age = age.map(|age| format!("  {}", duration(age.as_secs_f64() * 1_000.0)));
+    listen::line(receipt, &age.unwrap_or_default(), paint)
 }

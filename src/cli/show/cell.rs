@@ -91,6 +91,11 @@ pub(in crate::cli) fn at(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
+/// The same of today.
+pub(in crate::cli) fn time_of_day(time: DateTime<Utc>) -> String {
+    time.format("%H:%M:%SZ").to_string()
+}
+
 /// A number with its thousands apart.
 pub(in crate::cli) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -12,7 +12,7 @@ use super::given::word;
 use crate::app::wall_clock;
 use crate::cli::Failure;
 use crate::cli::reach::{As, Reach};
-use crate::cli::show::cell::{Cell, duration};
+use crate::cli::show::cell::{Cell, at, duration, time_of_day};
 use crate::client::{Call, Item};
 use crate::domain::ids::WebhookId;
 use follow::{Follow, Look};
@@ -140,7 +140,7 @@ fn line(desk: &Desk, attempt: &Value) -> String {
         status => Cell { text: Cell::of(status).text, ..Cell::word(&attempt["outcome"]) },
     };
     let took = attempt["duration_ms"].as_f64().map(duration).unwrap_or_default();
-    let clock = time(attempt["started_at"].as_str().unwrap_or_default()).map(|at| at.format("%H:%M:%SZ").to_string());
+    let clock = time(attempt["started_at"].as_str().unwrap_or_default()).map(|begun| when(begun, wall_clock().now()));
     let width = 15;
     let mark = Cell { text: format!("{:width$}", status.text), ..status };
     let (delivery, event) = (Cell::of(&attempt["delivery_id"]).text, Cell::of(&attempt["event"]).text);
@@ -149,4 +149,22 @@ fn line(desk: &Desk, attempt: &Value) -> String {
     let number = Cell::of(&attempt["number"]).text;
     // What a narrow terminal has no room for stands at the end.
     format!("{clock}  {} {took:>8}  {delivery}  #{number} {}  {event}", paint.tone(&mark), paint.tone(&then))
+}
+
+/// The time of day, with the day where that is not today's.
+fn when(begun: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    if begun.date_naive() == now.date_naive() { time_of_day(begun) } else { at(begun) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_of_today_has_its_day() {
+        let at = |text| time(text).expect(text);
+        let begun = at("2026-03-21T23:59:59.9Z");
+        assert_eq!(when(begun, at("2026-03-21T23:59:59.9Z")), "23:59:59Z");
+        assert_eq!(when(begun, at("2026-03-22T00:00:00Z")), "2026-03-21 23:59:59Z");
+    }
 }
