@@ -26,7 +26,7 @@ Examples:
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DeadLetters {
-    /// List them, newest first
+    /// List them, newest event first
     List {
         /// Given up for this reason
         #[arg(long)]

@@ -25,7 +25,7 @@ Examples:
 /// What can be done with deliveries.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Deliveries {
-    /// List them, newest first
+    /// List them, newest event first
     List {
         /// In this state
         #[arg(long)]

@@ -46,6 +46,7 @@ pub(in crate::cli) enum Keys {
     },
     /// Delete keys: who has them is refused from then on
     Delete {
+        /// Keys, or `-` for ids on standard input
         #[arg(value_name = "KEY_ID", required = true)]
         ids: Vec<each::IdOrInput<KeyId>>,
         /// Do not ask

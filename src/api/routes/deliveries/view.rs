@@ -30,6 +30,7 @@ pub(in crate::api) struct DeliveryView {
     state: State,
     /// Attempts so far, the one under way included.
     attempts: i16,
+    /// When its event was accepted, by which lists are ordered; a delivery that was made by a resend has its event's time, too.
     created_at: DateTime<Utc>,
     /// When it is attempted next, while it is `pending`.
     next_attempt_at: Option<DateTime<Utc>>,

@@ -47,6 +47,7 @@ pub(in crate::cli) enum Events {
     },
     /// Forget the data of events, for good; that they happened stays known
     DeleteData {
+        /// Events, or `-` for ids on standard input
         #[arg(value_name = "EVENT_ID", required = true)]
         ids: Vec<each::IdOrInput<EventId>>,
         /// Do not ask

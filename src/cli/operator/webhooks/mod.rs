@@ -79,6 +79,7 @@ pub(in crate::cli) enum Webhooks {
     },
     /// Delete webhooks: their deliveries stop, their secrets are forgotten
     Delete {
+        /// Webhooks, or `-` for ids on standard input
         #[arg(value_name = "WEBHOOK_ID", required = true)]
         ids: Vec<each::IdOrInput<WebhookId>>,
         /// Do not ask

@@ -30,7 +30,7 @@ pub(in crate::cli) struct Settings {
     /// Its own retry rules, in place of its dialect's
     #[arg(
         long,
-        help = "Its own retry rules: '{\"max_attempts\": 5, \"initial_seconds\": 10, \"factor\": 2}'",
+        help = "Its own retry rules, of which the first two must be there: '{\"max_attempts\": 5, \"initial_seconds\": 10, \"factor\": 2}'",
         value_name = "JSON",
         value_parser = object
     )]
