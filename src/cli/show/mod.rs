@@ -101,7 +101,8 @@ pub(super) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::misused(format!("{what} cannot be undone: add --yes to say that it is meant")));
+        let told = format!("{} cannot be undone: add --yes to say that it is meant", uncapitalised(what));
+        return Err(Failure::misused(told));
     }
     let mut errors = io::stderr();
     write!(errors, "{what} cannot be undone. Type `yes` to go on: ")?;
@@ -109,4 +110,10 @@ pub(super) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::told("nothing was done")) }
+}
+
+/// A sentence as it goes on behind a colon.
+fn uncapitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
 }

@@ -71,7 +71,7 @@ pub(super) fn test(result: &Value) -> Card {
     let (title, tone) = match (result["outcome"].as_str(), result["status"].as_u64()) {
         (Some("success"), Some(status)) => (format!("The receiver answered {status} in {took}."), Tone::Good),
         (_, Some(status)) => (format!("The receiver answered {status}, which is a failure, in {took}."), Tone::Bad),
-        (class, None) => (format!("No answer ({}) within {took}.", class.unwrap_or("unknown")), Tone::Bad),
+        (class, None) => (unanswered(class.unwrap_or_default(), &took), Tone::Bad),
     };
     let request = &result["request"];
     let mut card = Card::titled(title, tone)
@@ -88,13 +88,26 @@ pub(super) fn test(result: &Value) -> Card {
     card
 }
 
+/// What became of a request that got no answer, by the word of the API.
+fn unanswered(class: &str, took: &str) -> String {
+    match class {
+        "blocked_address" => "Not sent: its address is one that Tidings does not send to.".to_owned(),
+        "dns" => "Not sent: the name of its host does not resolve.".to_owned(),
+        "tls" => "Not sent: the TLS handshake failed.".to_owned(),
+        "connect" => "There was no connection to the receiver, or it broke before an answer.".to_owned(),
+        "protocol" => "What the receiver answered is not HTTP.".to_owned(),
+        _ => format!("No answer within {took}."),
+    }
+}
+
 /// The failure that a test delivery's failure is.
 pub(super) fn test_failed(result: &Value) -> Failure {
     let hint = match result["outcome"].as_str() {
         Some("blocked_address") => "its address is one that Tidings does not send to; `egress.allow` lists exceptions",
         Some("dns") => "its host's name does not resolve",
-        Some("connect") => "nothing listens at its address",
-        Some("tls") => "its certificate is not valid",
+        Some("connect") => "nothing listens at its address, or it broke the connection",
+        Some("tls") => "the TLS handshake failed: its certificate is not valid, or it speaks no TLS",
+        Some("protocol") => "what listens at its address does not speak HTTP",
         Some("timeout") => "it took too long",
         _ => "it must answer with a status from 200 to 299",
     };
@@ -137,7 +150,7 @@ pub(super) fn health(health: &Value) -> Card {
     Card::default()
         .line("state", Cell::word(&health["state"]))
         .some("disabled because", Cell::of(&health["disabled_reason"]))
-        .line("since", Cell::time(&health["since"]))
+        .line("counted since", Cell::time(&health["since"]))
         .line("attempts", Cell::of(&health["attempts"]))
         .line("success rate", Cell::new(rate.map(|rate| format!("{:.2} %", rate * 100.0)).unwrap_or_default(), tone))
         .line("latency p50", ms(&health["latency_ms"]["p50"]))
@@ -146,4 +159,26 @@ pub(super) fn health(health: &Value) -> Card {
         .some("failing since", Cell::time(&health["failing_since"]))
         .line("backlog", Cell::plain(format!("{}{more}", Cell::of(&backlog["count"]).text)))
         .line("oldest of it", Cell::plain(oldest.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::paint::Paint;
+    use crate::cli::show::Screen;
+    use crate::domain::outcome::Class;
+
+    #[test]
+    fn each_way_to_fail_has_a_sentence_and_a_hint_of_its_own() {
+        let screen = Screen { json: false, paint: Paint::OFF, width: None };
+        let told = Class::ALL.into_iter().filter(|class| *class != Class::Success).map(|class| {
+            let status = (class == Class::HttpStatus).then_some(503);
+            let result = json!({"outcome": class, "status": status, "duration_ms": 3_000.0});
+            let card = test(&result).text(screen);
+            format!("{}\n  {}", card.lines().next().unwrap_or_default(), test_failed(&result).text(Paint::OFF))
+        });
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+    }
 }
