@@ -115,6 +115,8 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{what}: {answer}");
+        let told = "the body is over the limit of 262144 bytes of this path: send less in one request";
+        assert!(answer.contains(told), "{what}: {answer}");
     }
     nothing_is_stored(&world, "a body over the limit").await;
 }

@@ -31,21 +31,29 @@ const ROOM: u32 = 128 * 1024;
 /// Reads a body whole, when there is room for it.
 pub(super) async fn read(request: Request, api: &Api) -> Result<Bytes, Problem> {
     let most = |request: &Request| request.body().size_hint().upper().unwrap_or(u64::MAX);
-    let too_large =
-        || Problem::new(kinds::TOO_LARGE, "the body is over the limit of this path: send less in one request");
     let announced = request.body().size_hint().lower();
+    let is_small = most(&request) <= SMALL;
     // What is large, or does not say, is as large as its path allows at most.
-    let request = if most(&request) > SMALL { request.with_limited_body() } else { request };
-    if announced > most(&request) {
+    let request = if is_small { request } else { request.with_limited_body() };
+    let limit = most(&request);
+    let too_large = || too_large((!is_small).then_some(limit));
+    if announced > limit {
         return Err(too_large());
     }
-    let place = timeout(ROOM_TIME, api.room().place(most(&request))).await.map_err(|_| AcceptError::Busy)?;
+    let place = timeout(ROOM_TIME, api.room().place(limit)).await.map_err(|_| AcceptError::Busy)?;
     match timeout(BODY_TIME, Bytes::from_request(request, api)).await {
         Err(_) => Err(Problem::new(kinds::SLOW_BODY, format!("a body must arrive within {} s", BODY_TIME.as_secs()))),
         Ok(Ok(bytes)) => Ok(place.hold(bytes)),
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(kinds::INVALID_BODY, "the body broke off or is framed wrongly: send it again")),
     }
+}
+
+/// About a body over the limit, in bytes where that is known: what is small is only asked for its own size.
+fn too_large(limit: Option<u64>) -> Problem {
+    let limit = limit.map(|bytes| format!(" of {bytes} bytes")).unwrap_or_default();
+    let detail = format!("the body is over the limit{limit} of this path: send less in one request");
+    Problem::new(kinds::TOO_LARGE, detail)
 }
 
 /// The room. Clones share it.

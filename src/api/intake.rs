@@ -1,5 +1,7 @@
 //! JSON in: what a body must be, and what its sender is told where it is not.
 
+mod misfit;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,14 +11,12 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
-use serde_path_to_error::{Path, Segment};
 
 use super::problem::Problem;
 use super::{Api, body, depth, kinds};
-use crate::actions::Fault;
-use crate::domain::pointer::escape;
+use misfit::misfit;
 
 /// Levels of arrays and objects that a body may have.
 pub const MAX_DEPTH: usize = 64;
@@ -149,61 +149,15 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result
     if text.starts_with('\u{feff}') {
         return Err(Problem::new(kinds::INVALID_JSON, "the body begins with a byte order mark: leave it out"));
     }
-    serde_json::from_str(text).map(|Object(value)| value).map_err(|error| match error.classify() {
-        Category::Data => misfit::<T>(text, &error),
-        _ => Problem::new(kinds::INVALID_JSON, format!("the body is not JSON: {error}")),
+    serde_json::from_str(text).map(|Object(value)| value).map_err(|error| {
+        let told = error.to_string();
+        // To the reader, a number where a word should stand is a fault of the syntax, too.
+        let is_json = || told.starts_with("expected value at ") && serde_json::from_str::<IgnoredAny>(text).is_ok();
+        if error.classify() == Category::Data || is_json() {
+            return misfit::<T>(text, &told);
+        }
+        Problem::new(kinds::INVALID_JSON, format!("the body is not JSON: {told}"))
     })
-}
-
-/// What about the text does not fit `T`, and where. The text may yet turn out not to be JSON further on; the first fault
-/// is the one that is told.
-fn misfit<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let path = match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
-        Err(error) => pointer(error.path()),
-        Ok(_) => String::new(),
-    };
-    let text = error.to_string();
-    let story = text.rsplit_once(" at line ").map_or(text.as_str(), |(story, _)| story);
-    let (code, member) = [
-        ("unknown field `", "unknown_member"),
-        ("missing field `", "required"),
-        ("duplicate field `", "duplicate_member"),
-    ]
-    .iter()
-    .find_map(|(prefix, code)| Some((*code, story.strip_prefix(prefix)?.split('`').next()?)))
-    .unwrap_or(("invalid_value", ""));
-    let mut path = path;
-    let last = format!("/{}", escape(member));
-    if !member.is_empty() && !path.ends_with(&last) {
-        path.push_str(&last);
-    }
-    let detail = match code {
-        "unknown_member" => story.replacen("unknown field", "there is no member", 1),
-        "required" => "must be given".to_owned(),
-        "duplicate_member" => "is given twice".to_owned(),
-        _ => format!("does not fit: {}", without_value(story)),
-    };
-    Problem::invalid(vec![Fault::new(path, code, detail)])
-}
-
-/// What the reader says of a misfit, without the value: whoever puts a secret into the wrong member does not want to see it
-/// again in an error, which is logged and passed around.
-fn without_value(story: &str) -> String {
-    let Some((found, expected)) = story.rsplit_once(", expected ") else { return story.to_owned() };
-    let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
-    format!("{kind}, expected {expected}")
-}
-
-/// [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
-fn pointer(path: &Path) -> String {
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", escape(key)),
-            Segment::Enum { .. } | Segment::Unknown => String::new(),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -211,6 +165,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::domain::tenant::Environment;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -219,6 +174,7 @@ mod tests {
         name: String,
         #[serde(default)]
         inner: Vec<Inner>,
+        environment: Option<Environment>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -257,14 +213,17 @@ mod tests {
     #[test]
     fn a_value_that_does_not_fit_is_not_repeated() {
         for (body, detail) in [
-            (r#"{"name":17}"#, "does not fit: invalid type: integer, expected a string"),
-            (
-                r#"{"name":"x","inner":"hush, expected `\"quiet"}"#,
-                "does not fit: invalid type: string, expected a sequence",
-            ),
-            (r#"{"name":"x","inner":[{"a/b":-1.5}]}"#, "does not fit: invalid type: floating point, expected u8"),
-            (r#"{"name":"x","inner":[{"a/b":300}]}"#, "does not fit: invalid value: integer, expected u8"),
-            (r#"{"name":null}"#, "does not fit: invalid type: null, expected a string"),
+            (r#"{"name":17}"#, "must be a string"),
+            (r#"{"name":null}"#, "must be a string"),
+            (r#"{"name":"x","inner":"hush, expected `\"quiet"}"#, "must be an array"),
+            (r#"{"name":"x","inner":[[]]}"#, "must be an object"),
+            (r#"{"name":"x","inner":[{"a/b":-1.5}]}"#, "must be a whole number"),
+            (r#"{"name":"x","inner":[{"a/b":300}]}"#, "is too small or too large"),
+            (r#"{"name":"x","environment":"hush"}"#, "must be `live` or `sandbox`"),
+            (r#"{"name":"x","environment":17}"#, "must be a string"),
+            (r#"{"hush":1}"#, "is no member here; there are `name`, `inner`, `environment`"),
+            (r#"{"name":"x","inner":[{"hush, expected `name`":1}]}"#, "is no member here; there is `a/b`"),
+            (r"[17]", "must be an object"),
         ] {
             assert_eq!(told(body)["errors"][0]["detail"], detail, "{body}");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ impl<'de> Deserialize<'de> for Notes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Strict.deserialize(deserializer)? {
             Value::Object(members) => Ok(Self(members)),
-            _ => Err(D::Error::custom("expected an object")),
+            _ => Err(D::Error::invalid_type(Unexpected::Other("no object"), &"an object")),
         }
     }
 }
