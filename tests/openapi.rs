@@ -99,6 +99,7 @@ async fn it_is_served_with_pages_that_load_nothing_from_elsewhere() {
         assert!(policy.starts_with("default-src 'self';") && !policy.contains("http"), "{policy}");
     }
     let page = get("/docs/").await.text;
+    assert!(page.contains("<title>Tidings API</title>"), "{page}");
     let elsewhere = page.split(['"', '\'']).find(|text| text.contains("//"));
     assert_eq!(elsewhere, None, "the page names something elsewhere");
     assert_eq!(get("/docs/nothing.js").await.status, 404);

@@ -40,8 +40,14 @@ pub(in crate::api) fn pages() -> Router<Api> {
 
 fn page(file: &str) -> Result<Response, Problem> {
     let found = serve(file, Arc::clone(&SWAGGER)).map_err(|error| Problem::internal(error.to_string()))?;
-    let file = found.ok_or_else(|| Problem::new(kinds::UNKNOWN_PATH, "the pages begin at /docs/"))?;
-    let headers = [(CONTENT_TYPE, file.content_type.as_str()), (CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)];
-    let encoding = file.gzpipped.then_some([(CONTENT_ENCODING, "gzip")]);
-    Ok((headers, encoding, file.bytes.into_owned()).into_response())
+    let found = found.ok_or_else(|| Problem::new(kinds::UNKNOWN_PATH, "the pages begin at /docs/"))?;
+    let headers = [(CONTENT_TYPE, found.content_type.as_str()), (CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)];
+    let encoding = found.gzpipped.then_some([(CONTENT_ENCODING, "gzip")]);
+    let bytes = if file == "index.html" { titled(&found.bytes) } else { found.bytes.into_owned() };
+    Ok((headers, encoding, bytes).into_response())
+}
+
+/// The page says what it is about, not what it was made with.
+fn titled(page: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(page).replace("<title>Swagger UI</title>", "<title>Tidings API</title>").into_bytes()
 }
