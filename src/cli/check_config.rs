@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Failure;
+use super::show::cell::counted;
 use crate::app::AppError;
 use crate::config::{Config, Loaded};
 use crate::dialect::Dialects;
@@ -18,7 +19,8 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
     } else {
         ""
     };
-    writeln!(out, "\n# The configuration is good: {} settings differ from the defaults.", loaded.count_set())?;
+    let differ = counted(loaded.count_set() as u64, "setting differs", "settings differ");
+    writeln!(out, "\n# The configuration is good: {differ} from the defaults.")?;
     writeln!(out, "# Dialects: {}.{hint}", dialects.join(", "))?;
     if let Some(keys) = loaded.config.secrets.keys()? {
         let further: Vec<_> = keys.ids().skip(1).map(|id| format!("; `{id}` opens")).collect();

@@ -154,6 +154,8 @@ impl Layers {
             for setting in self.settings.iter().filter(|setting| setting.origin != Origin::Default) {
                 let alone = with(&self.defaults, setting);
                 if let Err(told) = read(&alone) {
+                    let told_of = |probe: &Setting| read(&with(&self.defaults, probe)).err();
+                    let told = beyond(setting, &told, told_of).unwrap_or(told);
                     self.problems.push(Problem::at(&setting.origin, problem::wrong_value(&setting.name(), &told)));
                 }
             }
@@ -166,6 +168,15 @@ impl Layers {
             _ => Err(ConfigError(std::mem::take(&mut self.problems))),
         }
     }
+}
+
+/// What the room says of a number that its type cannot hold: what it says of the largest that it can, which names the range.
+fn beyond(setting: &Setting, told: &str, told_of: impl Fn(&Setting) -> Option<String>) -> Option<String> {
+    let given = setting.value.as_integer().filter(|_| told.starts_with("invalid value: integer"))?.to_string();
+    [u32::MAX, u16::MAX.into()].into_iter().find_map(|largest| {
+        let told = told_of(&Setting { value: Value::Integer(largest.into()), ..setting.clone() })?;
+        told.contains("it must be").then(|| told.replacen(&largest.to_string(), &given, 1))
+    })
 }
 
 fn with(defaults: &[Setting], setting: &Setting) -> Vec<Setting> {
@@ -207,7 +218,7 @@ fn read_toml(text: &str, path: &Path) -> Result<Vec<Setting>, Problem> {
         let (Some(keys), Some(Value::Table(values))) = (keys.get_ref().as_table(), values.get(&name)) else {
             return Err(Problem::at(
                 origin(place),
-                format!("`{name}` must stand in a section, such as [server], or be one"),
+                format!("`{name}` is no section: every key stands in one, such as [server]"),
             ));
         };
         if keys.is_empty() {
@@ -233,6 +244,7 @@ fn fitting(default: &Value, given: Value) -> Result<Value, String> {
     match (default, given) {
         (Value::Float(_), Value::Integer(whole)) => from_text(default, &whole.to_string()),
         (default, given) if default.same_type(&given) => Ok(given),
+        (Value::Integer(_), Value::Float(_)) => Err("must be a whole number, without a point".to_owned()),
         (default, given) => Err(format!("must be {}, not {}", kind(default), kind(&given))),
     }
 }

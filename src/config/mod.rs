@@ -68,7 +68,14 @@ impl Config {
         self.retention.validate()?;
         self.process.validate()?;
         self.log.validate()?;
-        self.telemetry.validate()
+        self.telemetry.validate()?;
+        // Port 0 is another one each time.
+        match self.telemetry.metrics_listen.filter(|address| *address == self.server.listen && address.port() != 0) {
+            None => Ok(()),
+            Some(address) => Err(format!(
+                "`telemetry.metrics_listen` and `server.listen` are both {address}: choose another port for one of them"
+            )),
+        }
     }
 }
 

@@ -34,16 +34,16 @@ pub enum SecretError {
     InvalidMasterKey,
     /// The secret was sealed with a key that this process does not have.
     #[error(
-        "a secret in this database is sealed with the master key whose id is `{sealed_with}`, and configured is {configured}: add the key that is missing to `secrets.further_master_keys`, or set it as `secrets.master_key` (`tidings check-config` shows the ids of those configured)"
+        "a secret in this database is sealed with the master key whose id is `{sealed_with}`, but {configured}: add the key that is missing to `secrets.further_master_keys`, or set it as `secrets.master_key` (`tidings check-config` shows the ids of those configured)"
     )]
     UnknownMasterKey {
         /// The id stored with the ciphertext.
         sealed_with: String,
-        /// The ids of the configured keys, for people.
+        /// Which keys are configured, by their ids, for people.
         configured: String,
     },
     /// Two of the configured keys are one.
-    #[error("the master key whose id is `{0}` is configured twice: each must be another")]
+    #[error("the master key whose id is `{0}` is configured twice: each must be different")]
     SameMasterKey(String),
     /// The ciphertext was changed, or belongs to another webhook.
     #[error("a sealed secret does not open: its ciphertext was altered or belongs elsewhere")]
@@ -135,7 +135,11 @@ impl MasterKeys {
     /// What to tell somebody whose database holds what another key sealed.
     #[must_use]
     pub fn lacks(&self, sealed_with: &str) -> SecretError {
-        let configured = self.ids().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        let ids: Vec<_> = self.ids().map(|id| format!("`{id}`")).collect();
+        let configured = match &ids[..] {
+            [id] => format!("the one configured is {id}"),
+            ids => format!("those configured are {}", ids.join(", ")),
+        };
         SecretError::UnknownMasterKey { sealed_with: sealed_with.to_owned(), configured }
     }
 }
@@ -173,6 +177,7 @@ mod tests {
         assert_eq!(keys(1, &[]).open(&sealed, b"here").expect("opened").expose_secret(), "whsec_x");
         assert_eq!(keys(1, &[]).open(&sealed, b"there").expect_err("elsewhere"), SecretError::Corrupt);
         let told = keys(2, &[3]).open(&sealed, b"here").expect_err("another key").to_string();
+        assert!(told.contains(", but those configured are `"), "{told}");
         for id in [1, 2, 3].map(|byte| key(byte).id().to_owned()) {
             assert!(told.contains(&id), "{id}: {told}");
         }

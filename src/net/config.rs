@@ -19,6 +19,7 @@ pub struct Config {
     #[serde(deserialize_with = "networks")]
     pub deny: Vec<IpNet>,
     /// `egress.ports`: the ports that may be sent to, 1 to 65,535; empty, the default, means any.
+    #[serde(deserialize_with = "ports")]
     pub ports: Vec<u16>,
     /// `egress.connect_timeout_seconds`: whole seconds for look-up, connection and TLS handshake together, 1 to 60;
     /// 3 by default. The time for the whole attempt runs on meanwhile.
@@ -80,6 +81,12 @@ impl Config {
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     texts.iter().map(|text| network(text.trim()).ok_or_else(|| not_a_network(text))).collect()
+}
+
+fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    let numbers = Vec::<i64>::deserialize(deserializer)?;
+    let told = |number| serde::de::Error::custom(format_args!("`{number}` is no port: they are 1 to 65535"));
+    numbers.into_iter().map(|number| u16::try_from(number).map_err(|_| told(number))).collect()
 }
 
 fn network(text: &str) -> Option<IpNet> {
