@@ -235,6 +235,10 @@ async fn what_goes_wrong_is_a_sentence_with_an_exit_code_of_its_kind() {
             &["replays", "start", "--source", "dead-letters", "--event", "a.b", "--everything"],
             &["deliveries", "list", "--profile", "staging"],
             &["deliveries", "list", "--api", "nonsense"],
+            &["--config", "tidings.toml", "deliveries", "list"],
+            &["--config", "tidings.toml", "tail"],
+            &["listen", "--dialect", "beltic", "--secret", "0123456789abcdef0123456789abcdef"],
+            &["listen", "--secret-file", "/does/not/exist"],
         ],
     )
     .await;
@@ -265,6 +269,13 @@ async fn a_file_of_events_is_sent_and_goes_on_where_it_failed() {
     assert_eq!((went_on.code, world.count("events").await), (0, 2_300), "{}", went_on.transcript());
     let all = shell.run(&["events", "list", "--all", "--json"]).await;
     assert_eq!(all.json().len(), 2_300);
+    let send = ["events", "send", "--batch", "-"];
+    let beyond = shell.run_with(&line(1), &[&send[..], &["--skip", "2"]].concat()).await;
+    let rest = shell.run_with(&line(1), &[&send[..], &["--skip", "1"]].concat()).await;
+    let empty = shell.run_with("\n", &send).await;
+    let broken = shell.run_with(&(line(1) + "{\"type\":}\n"), &send).await;
+    let told = [beyond, rest, empty, broken].map(|printed| printed.transcript());
+    insta::assert_snapshot!("batch_without_events", masked(&shell, &told));
     let receipts = shell.run_with(&line(1), &["events", "send", "--batch", "-", "--json"]).await;
     assert_eq!(receipts.json()[0]["duplicate"], false);
 }

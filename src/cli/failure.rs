@@ -35,7 +35,7 @@ impl Failure {
             let told = error.to_string();
             // Some errors repeat their cause in their own text.
             if !before.contains(&told) {
-                let _ = write!(text, "\n  {} {told}", paint.dim("caused by:"));
+                let _ = write!(text, "\n  {} {}", paint.dim("caused by:"), without_place(&told));
             }
             before = told;
             cause = error.source();
@@ -65,6 +65,14 @@ impl Failure {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.downcast_ref::<io::Error>().is_some_and(is_closed)
+    }
+}
+
+/// What Postgres says, without the line of its own source.
+fn without_place(told: &str) -> &str {
+    match told.rsplit_once(" at line ") {
+        Some((rest, line)) if told.starts_with("error returned from database: ") && line.parse::<u32>().is_ok() => rest,
+        _ => told,
     }
 }
 

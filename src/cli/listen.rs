@@ -1,18 +1,21 @@
 //! `tidings listen`: a receiver in a terminal.
 
+use std::fs;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::layout::{harmless, indented};
 use super::paint::Paint;
+use super::reach::warn_if_open;
 use super::receiver::{Behaviour, Judge, Receipt, Receiver, Verdict};
 use super::show::cell::time_of_day;
 use crate::app::{self, ListenError};
@@ -27,19 +30,24 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   tidings listen --secret whsec_…                  Standard Webhooks, on port 9000
   tidings listen --dialect limai --secret 0123…    answers LimAI's challenge, too
+  tidings listen --secret-file secret              a secret that nobody else on this host sees
   tidings listen --status 500 --delay-ms 2000      what does the sender do when this fails?";
 
 /// What `tidings listen` is asked to do.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("secrets").multiple(true))]
 pub(super) struct Options {
     /// The dialect that requests are signed in
     #[arg(long, value_name = "NAME", default_value = crate::dialect::DEFAULT_DIALECT)]
     dialect: String,
     /// The webhook's signing secret; twice while a rotation lasts. Without it nothing is verified
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, value_name = "SECRET", group = "secrets")]
     secret: Vec<Secret>,
+    /// A file with the signing secret, or several, one a line: an argument is seen by others on this host
+    #[arg(long, value_name = "FILE", group = "secrets")]
+    secret_file: Option<PathBuf>,
     /// The webhook's static token, where the dialect has one
-    #[arg(long, value_name = "TOKEN", requires = "secret")]
+    #[arg(long, value_name = "TOKEN", requires = "secrets")]
     token: Option<Secret>,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -106,14 +114,38 @@ pub(super) async fn run(options: Options, config: &Config, shutdown: Cancellatio
 
 impl Options {
     fn judge(&self, profile: &Arc<Profile>) -> Result<Judge, Failure> {
-        let keys = match self.secret.as_slice() {
+        let keys = match self.secrets()?.as_slice() {
             [] => None,
+            _ if profile.has_token() && self.token.is_none() => {
+                return Err(Failure::misused(format!(
+                    "a webhook of the dialect `{}` has a token beside its secret: give it with --token",
+                    profile.name()
+                )));
+            }
             secrets => {
                 let keys = profile.keys(secrets, self.token.as_ref());
                 Some(keys.map_err(|error| Failure::misused(error.to_string()))?)
             }
         };
         Ok(Judge { profile: Arc::clone(profile), keys, clock: app::wall_clock() })
+    }
+
+    /// The secrets that were named, and those of the file.
+    fn secrets(&self) -> Result<Vec<Secret>, Failure> {
+        let mut secrets = self.secret.clone();
+        if let Some(path) = &self.secret_file {
+            let shown = path.display();
+            let text = fs::read_to_string(path)
+                .map_err(|error| Failure::told(format!("cannot read the secret in {shown}: {error}")))?;
+            warn_if_open(path);
+            secrets.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::from));
+            if secrets.is_empty() {
+                return Err(Failure::told(format!(
+                    "{shown} is empty: it should hold a secret, or several, one a line"
+                )));
+            }
+        }
+        Ok(secrets)
     }
 }
 
@@ -179,4 +211,37 @@ fn as_json(receipt: &Receipt) -> serde_json::Value {
         "headers": headers.collect::<Vec<_>>(),
         "body": String::from_utf8_lossy(&receipt.body),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn judge(dialect: &str, arguments: &[&str]) -> Result<Judge, String> {
+        let dialects = Dialects::builtin().expect("dialects");
+        let line = Line::try_parse_from([&["listen"], arguments].concat()).map_err(|error| error.to_string())?;
+        line.options.judge(dialects.get(dialect).expect(dialect)).map_err(|failure| failure.text(Paint::OFF))
+    }
+
+    #[test]
+    fn secrets_are_taken_from_a_file_too_and_a_token_that_is_needed_is_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secrets");
+        let file = path.to_str().expect("a path");
+        fs::write(&path, "0123456789abcdef0123456789abcdef\n\n fedcba9876543210fedcba9876543210 \n").expect("written");
+        assert!(judge("number7ai", &["--secret-file", file]).expect("a judge").keys.is_some());
+        assert!(judge("beltic", &["--secret-file", file, "--token", "0123"]).expect("a judge").keys.is_some());
+        assert!(judge("beltic", &["--secret-file", file]).expect_err("no token").contains("--token"));
+        fs::write(&path, "\n").expect("written");
+        assert!(judge("beltic", &["--secret-file", file]).expect_err("no secret").contains("is empty"));
+        assert!(judge("standard", &[]).expect("a judge").keys.is_none());
+    }
 }

@@ -51,7 +51,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::runtime;
 
 use crate::app::{Role, Threads};
 use crate::config::{Loaded, Process};
@@ -59,6 +58,7 @@ use crate::{shutdown, telemetry::log};
 pub use failure::Failure;
 use operator::{Noun, dead_letters, deliveries, dialects, event_types, events, keys, replays, tail, tenants, webhooks};
 use paint::Paint;
+use reach::apart;
 
 /// Tidings delivers webhooks: it accepts events, signs them, sends them to every webhook that wants them, tries again
 /// until they arrive, and keeps what could not be delivered
@@ -208,28 +208,27 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Webhooks(noun) => operate(noun),
-        Command::Events(noun) => operate(noun),
-        Command::EventTypes(noun) => operate(noun),
-        Command::Replays(noun) => operate(noun),
-        Command::Tail(tail) => runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(async { tail.run(shutdown::on_signals()?).await }),
+        Command::Webhooks(noun) => operate(noun, &cli.settings),
+        Command::Events(noun) => operate(noun, &cli.settings),
+        Command::EventTypes(noun) => operate(noun, &cli.settings),
+        Command::Replays(noun) => operate(noun, &cli.settings),
+        Command::Tail(tail) => {
+            apart(cli.settings.config.as_deref())?.block_on(async { tail.run(shutdown::on_signals()?).await })
+        }
         Command::Completions(options) => completions::run(&options),
-        Command::Deliveries(noun) => operate(noun),
-        Command::DeadLetters(noun) => operate(noun),
-        Command::Dialects(noun) => operate(noun),
-        Command::Tenants(noun) => operate(noun),
-        Command::Keys(Noun { command: AnyKeys::Api(command), reach }) => operate(Noun { command, reach }),
+        Command::Deliveries(noun) => operate(noun, &cli.settings),
+        Command::DeadLetters(noun) => operate(noun, &cli.settings),
+        Command::Dialects(noun) => operate(noun, &cli.settings),
+        Command::Tenants(noun) => operate(noun, &cli.settings),
+        Command::Keys(Noun { command: AnyKeys::Api(command), reach }) => {
+            operate(Noun { command, reach }, &cli.settings)
+        }
         process => run_here(process, &cli.settings),
     }
 }
 
-/// What calls another process needs little of its own.
-fn operate<C: operator::Command>(noun: Noun<C>) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(noun.run())
+fn operate<C: operator::Command>(noun: Noun<C>, settings: &Settings) -> Result<(), Failure> {
+    apart(settings.config.as_deref())?.block_on(noun.run())
 }
 
 /// What this process does by its own configuration.

@@ -26,6 +26,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio::runtime::{Builder, Runtime};
 
 use super::Failure;
 use super::paint::Paint;
@@ -155,6 +156,15 @@ impl Reach {
     }
 }
 
+/// Where a command runs that calls another process: it needs little of its own, and no settings.
+pub(super) fn apart(settings: Option<&Path>) -> Result<Runtime, Failure> {
+    if settings.is_some() {
+        let told = "--config is for commands that run here, and this one calls an API: say which with --api, --profile or TIDINGS_URL";
+        return Err(Failure::misused(told));
+    }
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
 fn variables(variable: Variables<'_>) -> Result<Profile, Failure> {
     let given = |name: &str| variable(name).map(|value| Given { value, origin: name.to_owned() });
     let tenant = variable("TIDINGS_TENANT").map(|text| text.parse());
@@ -176,12 +186,13 @@ fn read_key(path: &Path, origin: &str) -> Result<Given<Secret>, Failure> {
     }
 }
 
-fn warn_if_open(path: &Path) {
+/// A warning where others may read a file that holds a secret.
+pub(super) fn warn_if_open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let is_open =
         fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
     if is_open {
-        warn(&format!("others on this host may read the key in {0}: chmod 600 {0}", path.display()));
+        warn(&format!("others on this host may read the secret in {0}: chmod 600 {0}", path.display()));
     }
 }
 

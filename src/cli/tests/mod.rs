@@ -19,6 +19,7 @@ fn the_command_line_is_sound() {
         &["--config", "x.toml", "migrate"],
         &["listen", "--dialect", "beltic", "--secret", "s", "--token", "t", "--status", "500", "--delay-ms", "5"],
         &["listen", "--secret", "new", "--secret", "old", "--hang", "--json", "--port", "0"],
+        &["listen", "--secret-file", "x", "--secret", "old", "--token", "t"],
         &["bench"],
         &["bench", "--list"],
         &[
@@ -105,4 +106,22 @@ fn a_failure_is_a_sentence_and_its_causes_and_repeats_nothing() {
         ["error: the letter was not sent", "  caused by: no stamp: an error occurred when formatting an argument"]
     );
     assert_eq!(text.lines().count(), 2);
+}
+
+#[test]
+fn what_postgres_says_is_told_without_the_line_of_its_source() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str);
+    #[derive(Debug, thiserror::Error)]
+    #[error("it failed")]
+    struct Failed(#[source] Said);
+
+    for (said, told) in [
+        ("error returned from database: no such column at line 3677", "error returned from database: no such column"),
+        ("expected value at line 1", "expected value at line 1"),
+    ] {
+        let text = Failure::from(Failed(Said(said))).text(Paint::OFF);
+        assert_eq!(text, format!("error: it failed\n  caused by: {told}"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Many events from a file, an event a line, in batches that the API takes whole or not at all.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -53,8 +54,11 @@ pub(super) async fn send(desk: &Desk, file: &Path, skip: usize) -> Result<(), Fa
         number += 1;
         if read > 0 && number > skip && !line.trim().is_empty() {
             let keyed = data::keyed(line.trim(), &format!("{run}-{number}"));
-            let keyed =
-                keyed.map_err(|error| sent.failed(file, &format!("line {number} is no JSON object: {error}")))?;
+            let keyed = keyed.map_err(|error| {
+                // Of its own, the text has but one line.
+                let told = error.to_string().replace(" at line 1 column ", " at column ");
+                sent.failed(file, &format!("line {number} is no JSON object: {told}"))
+            })?;
             batch.push(&keyed, number);
         }
         if batch.events == EVENTS || batch.text.len() > BYTES || (read == 0 && batch.events > 0) {
@@ -69,8 +73,20 @@ pub(super) async fn send(desk: &Desk, file: &Path, skip: usize) -> Result<(), Fa
         }
     }
     drop(progress);
-    desk.screen.note(sent.summary(begun.elapsed().as_secs_f64()));
+    let told = match number - 1 {
+        _ if sent.events > 0 => sent.summary(begun.elapsed().as_secs_f64()),
+        lines if lines < skip => {
+            format!("{} has {}: --skip {skip} leaves none.", shown(file), counted(lines as u64, "line", "lines"))
+        }
+        _ => format!("{} has no event{}: nothing was sent.", shown(file), if skip > 0 { " left" } else { "" }),
+    };
+    desk.screen.note(told);
     Ok(())
+}
+
+/// The file, for people.
+fn shown(file: &Path) -> Cow<'_, str> {
+    if file == Path::new("-") { "standard input".into() } else { file.to_string_lossy() }
 }
 
 type Lines = Box<dyn BufRead>;
@@ -151,14 +167,14 @@ impl Sent {
 
     /// Where to go on after something that concerns the file.
     fn failed(&self, file: &Path, told: &str) -> Failure {
-        Failure::told(format!("{}: {told}{}", file.display(), self.go_on()))
+        Failure::told(format!("{}: {told}{}", shown(file), self.go_on()))
     }
 
     fn refused(&self, file: &Path, error: ClientError, lines: &[usize]) -> Failure {
         let place = match lines {
             [] => String::new(),
-            [first, .., last] => format!("lines {first} to {last} of {} were not accepted", file.display()),
-            [only] => format!("line {only} of {} was not accepted", file.display()),
+            [first, .., last] => format!("lines {first} to {last} of {} were not accepted", shown(file)),
+            [only] => format!("line {only} of {} was not accepted", shown(file)),
         };
         let told = format!("{place}{}", self.go_on());
         NotAccepted { told, source: by_line(error, lines) }.into()
