@@ -38,24 +38,30 @@ async fn it_starts_on_an_empty_database_when_told_to_migrate() {
     let settings = settings(&url);
     refused(&run(&["serve"], &settings).await, &["schema", "`tidings migrate`", "`tidings serve --migrate`"]);
 
-    let served = Served::start(&["--migrate"], &settings).await;
+    let keyless: Vec<_> = settings.iter().filter(|(key, _)| *key != "server.platform_key").copied().collect();
+    let served = Served::start(&["--migrate"], &keyless).await;
+    let ended = served.process.stop(Signal::TERM).await;
+    assert!(ended.text.contains("nobody has an API key yet"), "{}", ended.text);
+
+    let served = Served::start(&[], &settings).await;
     let api = Api::new(&[served.address]);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(api.get(path, "").await.0, 200, "{path}");
     }
     let ended = served.process.stop(Signal::TERM).await;
     assert_eq!(ended.code, Some(0), "{}", ended.text);
-    assert!(ended.text.ends_with(" stopped"), "{}", ended.text);
+    assert!(ended.text.ends_with(" stopped") && ended.text.contains("api,dispatch"), "{}", ended.text);
+    assert!(!ended.text.contains("nobody has an API key"), "{}", ended.text);
 }
 
 #[tokio::test]
 async fn migrating_twice_is_migrating_once() {
     let url = database::empty().await;
-    for _ in 0..2 {
+    for told in ["was brought to this version", "is this version's already: nothing was to do"] {
         let ended = run(&["migrate"], &[("database.url", &url)]).await;
         assert_eq!(
             (ended.code, ended.text.lines().last()),
-            (Some(0), Some("The database's schema is this version's."))
+            (Some(0), Some(&*format!("The database's schema {told}.")))
         );
     }
     let both = settings(&url);
@@ -96,6 +102,20 @@ async fn serve_says_in_a_sentence_why_it_does_not_start() {
 
     refused(&run(&["serve"], &with("server.lisen", "x")).await, &["TIDINGS__SERVER__LISEN", "TIDINGS__SERVER__LISTEN"]);
     refused(&run(&["serve"], &with("dispatch.lease_seconds", "0")).await, &["TIDINGS__DISPATCH__LEASE_SECONDS", "5"]);
+}
+
+#[tokio::test]
+async fn who_may_not_migrate_is_told_which_rights_it_takes() {
+    let url = database::empty().await;
+    let role = format!("weak_{}", hex::encode(rand::random::<[u8; 6]>()));
+    let owner = sqlx::PgPool::connect(&url).await.expect("connected");
+    let made = sqlx::query(sqlx::AssertSqlSafe(format!("CREATE ROLE {role} LOGIN PASSWORD 'weak'")));
+    made.execute(&owner).await.expect("a role");
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (_, place) = rest.rsplit_once('@').expect("a user");
+    let ended = run(&["migrate"], &[("database.url", &format!("{scheme}://{role}:weak@{place}"))]).await;
+    refused(&ended, &["CREATE on the database", "`public`", "permission denied"]);
+    assert!(!ended.text.contains(" at line "), "{}", ended.text);
 }
 
 /// A port on which nobody listens.

@@ -37,6 +37,7 @@ impl Database {
             self.store.migrate().await.map_err(|error| match error {
                 StoreError::Schema(told) => AppError::Migrate(told),
                 StoreError::Contended(_) => AppError::MigrateContended(error),
+                StoreError::Failed(_) => AppError::MigrateRefused(error),
                 other => AppError::Statement(other),
             })?;
         }
@@ -45,6 +46,12 @@ impl Database {
             StoreError::Outgrown { .. } => AppError::Outgrown(error),
             other => AppError::Statement(other),
         })
+    }
+
+    /// The port of the private server, where there is one.
+    #[must_use]
+    pub fn embedded_port(&self) -> Option<u16> {
+        self.server.as_ref().map(Server::port)
     }
 
     /// Closes the connections, and stops the private server if nobody else uses it.

@@ -31,6 +31,11 @@ pub enum AppError {
     /// The migrations do not fit what is there.
     #[error("the database's schema cannot be brought to this version: {0}. Was this database made by something else?")]
     Migrate(String),
+    /// A migration failed, most likely for want of rights.
+    #[error(
+        "the database refused a migration. Where that is for want of rights: the role that migrates needs CREATE on the database and on its schema `public`"
+    )]
+    MigrateRefused(#[source] StoreError),
     /// Somebody holds on to what a migration changes.
     #[error(
         "the schema cannot be changed while other transactions hold on to its tables: look for old ones in pg_stat_activity, end them, and run this again"

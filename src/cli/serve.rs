@@ -73,20 +73,32 @@ async fn serve(
     tracing::info!(
         server.address = app.address().map(tracing::field::display),
         metrics.address = app.metrics_address().map(tracing::field::display),
-        roles = ?options.role,
+        roles = options.role.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(","),
         duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
+    if app.address().is_some() && config.server.platform_key.is_none() && has_no_keys(database).await {
+        tracing::warn!(
+            "nobody has an API key yet: set `server.platform_key`, which manages tenants and keys, and start again"
+        );
+    }
     app.run(shutdown).await;
     Ok(())
+}
+
+async fn has_no_keys(database: &Database) -> bool {
+    database.store.api_keys(None, None, 1).await.is_ok_and(|keys| keys.is_empty())
 }
 
 /// Applies the migrations that are missing.
 pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     let database = Database::open(&config.database).await?;
+    // Whatever else hinders is told by the second.
+    let is_old = database.prepare(false).await.is_err();
     let migrated = database.prepare(true).await;
     let closed = database.close().await;
     migrated?;
     closed?;
-    Ok(writeln!(io::stdout(), "The database's schema is this version's.")?)
+    let done = if is_old { "was brought to this version" } else { "is this version's already: nothing was to do" };
+    Ok(writeln!(io::stdout(), "The database's schema {done}.")?)
 }

@@ -13,6 +13,9 @@ use crate::domain::secret::Secret;
 /// How often a lock or a starting server is looked at: far below what a person notices.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
+/// The file in `database.data_dir` with the password of [`super::USER`].
+pub const PASSWORD_FILE: &str = "password";
+
 /// `database.data_dir`, existing and reachable for the user that Postgres runs as.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -60,7 +63,7 @@ impl Folder {
 
     /// The password file, which `initdb` reads.
     pub(super) fn password_file(&self) -> PathBuf {
-        self.root.join("password")
+        self.root.join(PASSWORD_FILE)
     }
 
     /// Draws a new password.

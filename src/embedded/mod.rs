@@ -37,6 +37,7 @@ mod server;
 
 pub use config::Config;
 pub use error::EmbeddedError;
+pub use folder::PASSWORD_FILE;
 pub use server::{DATABASE, Server, USER};
 
 #[cfg(test)]

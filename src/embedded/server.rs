@@ -62,6 +62,12 @@ impl Server {
         format!("postgres://{USER}:{}@127.0.0.1:{}/{database}", self.password.expose_secret(), self.port)
     }
 
+    /// Where it listens on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The process to kill where a test wants to see Postgres crash.
     #[must_use]
     pub fn postmaster_pid(&self) -> u32 {

@@ -120,11 +120,17 @@ async fn on_database(
         }
     });
     let visitor = Visitor::new(front, config.server.platform_key.clone());
-    let shown =
-        show(&mut kept, visitor, &clock, Screen { address: reachable(address), folder, begun }, &stop, paint).await;
+    let is_found = is_default(folder);
+    let screen = Screen { address: reachable(address), folder, is_found, postgres: database.embedded_port(), begun };
+    let shown = show(&mut kept, visitor, &clock, screen, &stop, paint).await;
     stop.cancel();
     running.await?;
     shown
+}
+
+/// Whether a command of the same folder looks there, without being told to.
+fn is_default(folder: &Path) -> bool {
+    std::path::absolute(data_dir(&Config::default().database)).is_ok_and(|default| default == folder)
 }
 
 /// Furnishes, sends the sample, shows the screen, then each delivery as it arrives.

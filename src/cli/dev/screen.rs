@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::furnish::Furniture;
 use super::sample::Sample;
 use crate::cli::paint::Paint;
+use crate::embedded::{DATABASE, PASSWORD_FILE, USER};
 
 /// What is known before there is anything to show.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(super) struct Screen<'a> {
     pub(super) address: SocketAddr,
     /// Where the data is.
     pub(super) folder: &'a Path,
+    /// Whether commands in the working folder find this Tidings by themselves.
+    pub(super) is_found: bool,
+    /// The port of the private Postgres, where it is one.
+    pub(super) postgres: Option<u16>,
     /// When the start began.
     pub(super) begun: Instant,
 }
@@ -24,7 +29,7 @@ pub(super) struct Screen<'a> {
 impl Screen<'_> {
     /// The whole screen. `is_first` shows what is shown once.
     pub(super) fn text(&self, home: &Furniture, sample: &Sample, is_first: bool, paint: Paint) -> String {
-        let Self { address, folder, begun } = self;
+        let Self { address, folder, is_found, postgres, begun } = self;
         let label = |label: &str| paint.dim(format!("  {label:<13}"));
         let key = home.api_key.expose_secret();
         let mut lines = vec![
@@ -38,13 +43,21 @@ impl Screen<'_> {
         }
         lines.extend([
             format!("{}{}  → {} (a receiver in this process)", label("Webhook"), home.webhook_id, home.webhook_url),
-            format!("{}{}  (keys: dev.toml and master.key)\n", label("Data"), folder.display()),
-            outcome(sample, paint),
-            format!("\n{}\n", paint.bold("In another terminal, in this folder:")),
-            "  tidings events send invoice.paid '{\"invoice\": 17}'".to_owned(),
-            "  tidings deliveries list".to_owned(),
-            format!("\n{}\n", paint.bold("From anywhere else, first:")),
-            format!("  export TIDINGS_URL=http://{address} TIDINGS_KEY={key}"),
+            format!("{}{}  (keys: dev.toml and master.key)", label("Data"), folder.display()),
+        ]);
+        lines.extend(postgres.map(|port| format!("{}{}", label("Postgres"), psql(folder, port))));
+        let export = format!("  export TIDINGS_URL=http://{address} TIDINGS_KEY={key}");
+        let commands = "  tidings events send invoice.paid '{\"invoice\": 17}'\n  tidings deliveries list";
+        lines.extend([format!("\n{}", outcome(sample, paint))]);
+        lines.extend(if *is_found {
+            vec![
+                format!("\n{}\n\n{commands}", paint.bold("In another terminal, in this folder:")),
+                format!("\n{}\n\n{export}", paint.bold("From anywhere else, first:")),
+            ]
+        } else {
+            vec![format!("\n{}\n\n{export}\n{commands}", paint.bold("In another terminal:"))]
+        });
+        lines.extend([
             format!("\n{}\n", paint.bold("Or without this program:")),
             format!("  curl -i http://{address}/v1/events \\"),
             format!("    -H 'Authorization: Bearer {key}' \\"),
@@ -58,6 +71,12 @@ impl Screen<'_> {
         ]);
         lines.join("\n")
     }
+}
+
+/// How to look into the private Postgres.
+fn psql(folder: &Path, port: u16) -> String {
+    let password = folder.join(PASSWORD_FILE);
+    format!("PGPASSWORD=$(cat {}) psql -h 127.0.0.1 -p {port} -U {USER} {DATABASE}", password.display())
 }
 
 fn outcome(sample: &Sample, paint: Paint) -> String {
@@ -100,7 +119,8 @@ mod tests {
     }
 
     fn screen() -> Screen<'static> {
-        Screen { address: ([127, 0, 0, 1], 8080).into(), folder: Path::new("/data"), begun: Instant::now() }
+        let (address, folder) = (([127, 0, 0, 1], 8080).into(), Path::new("/data"));
+        Screen { address, folder, is_found: true, postgres: Some(5433), begun: Instant::now() }
     }
 
     #[test]
@@ -109,6 +129,13 @@ mod tests {
         let took = Some(Duration::from_micros(4_210));
         let sample = Sample { event_id: "evt_01k".into(), took, others: Vec::new() };
         insta::assert_snapshot!(screen.text(&home(), &sample, true, Paint::OFF));
+    }
+
+    #[test]
+    fn what_is_not_found_by_itself_is_named_first() {
+        let screen = Screen { is_found: false, postgres: None, ..screen() };
+        let sample = Sample { event_id: "evt_01k".into(), took: None, others: Vec::new() };
+        insta::assert_snapshot!(screen.text(&home(), &sample, false, Paint::OFF));
     }
 
     #[test]
