@@ -1,5 +1,7 @@
 # The service in a small image. Build: docker build -t tidings .
-# Run:   docker run -p 8080:8080 -e TIDINGS__DATABASE__URL=postgres://… -e TIDINGS__SECRETS__MASTER_KEY=… tidings
+# Run:   docker run --rm -e TIDINGS__DATABASE__URL=postgres://… tidings migrate
+#        docker run -p 8080:8080 -e TIDINGS__DATABASE__URL=postgres://… -e TIDINGS__SECRETS__MASTER_KEY=… \
+#            -e TIDINGS__SERVER__PLATFORM_KEY=tk_platform_… tidings
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
