@@ -8,8 +8,8 @@ use crate::actions::Fault;
 use crate::api::problem::Problem;
 use crate::domain::pointer::escape;
 
-/// What about the text does not fit `T`, from what its reader told, and where. The text may yet turn out not to be JSON further on; the first fault
-/// is the one that is told.
+/// What about the text does not fit `T`, from what its reader told, and where. The text may yet turn out not to be JSON further
+/// on; the first fault is the one that is told.
 pub(super) fn misfit<'a, T: Deserialize<'a>>(text: &'a str, told: &str) -> Problem {
     let mut reader = serde_json::Deserializer::from_str(text);
     let path = match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
