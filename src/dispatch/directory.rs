@@ -188,6 +188,13 @@ impl Directory {
         destination.takes(now) && !self.known().hushed.get(&webhook_id).is_some_and(is_hushed)
     }
 
+    /// Whether this is still how to reach a webhook, by a recent look.
+    pub(super) fn stands(&self, webhook_id: WebhookId, destination: &Arc<Destination>) -> bool {
+        let known = self.known();
+        let is_fresh = known.seen_at.is_some_and(|at| at.elapsed() < VALIDITY);
+        is_fresh && known.destinations.get(&webhook_id).is_some_and(|present| Arc::ptr_eq(present, destination))
+    }
+
     /// How to reach a webhook; `None` where it was deleted.
     pub(super) async fn destination(
         &self,

@@ -65,7 +65,7 @@ impl Dispatcher {
     /// `None` means that the webhook takes nothing now, or that the lease ran out.
     async fn journey(self: &Arc<Self>, claimed: &Claimed) -> Result<Option<Ended>, ActionError> {
         let Language { profile, meters } = self.directory.language(claimed.dialect).await?;
-        // From here on nothing waits until the request is under way: what is true of the webhook and the lease now is true then.
+        // From here on nothing waits but for a connection, and then all this is asked again.
         let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
         if !self.directory.takes(claimed.webhook_id, &destination, now) || self.directory.is_erased(claimed.event.id) {
@@ -90,7 +90,8 @@ impl Dispatcher {
             }
         };
         let mut spans = AttemptSpans::begin(&self.context.telemetry.tracer, claimed, now);
-        let outcome = self.send(claimed, &destination, &profile, body, now, spans.as_mut()).await?;
+        let sent = self.send(claimed, &destination, &profile, body, now, spans.as_mut()).await?;
+        let Some(outcome) = sent else { return Ok(None) };
         meters.attempted(outcome.class, outcome.duration);
         let ended = Ended { spans, ..self.judge(claimed, &destination, &policy, outcome, now) };
         if let (Verdict::Delivered, 1) = (ended.decision.verdict, claimed.attempt) {
@@ -132,24 +133,25 @@ impl Dispatcher {
         }
     }
 
+    /// `None` means that it was changed, or the lease ran out, while a connection was made.
     async fn send(
         &self,
         claimed: &Claimed,
-        destination: &Destination,
+        destination: &Arc<Destination>,
         profile: &Profile,
         body: Bytes,
         now: DateTime<Utc>,
         mut spans: Option<&mut AttemptSpans>,
-    ) -> Result<Outcome, ActionError> {
+    ) -> Result<Option<Outcome>, ActionError> {
         let target = match &destination.target {
             Ok(target) => target.clone(),
-            Err(refused) => return Ok(blocked(refused.to_string())),
+            Err(refused) => return Ok(Some(blocked(refused.to_string()))),
         };
         let keys = destination.keys(profile, claimed.dialect, now)?;
         let signed = profile.sign(&*claimed.event, body, &keys, now);
         let mut headers = match with_custom(&destination.headers, &signed.headers) {
             Ok(headers) => headers,
-            Err(refused) => return Ok(blocked(refused)),
+            Err(refused) => return Ok(Some(blocked(refused))),
         };
         // Where the trace is not recorded here, the receiver goes on from where the producer was.
         let trace = spans.as_mut().map(|spans| spans.send(now)).or(claimed.trace);
@@ -158,9 +160,15 @@ impl Dispatcher {
         }
         let timeout = destination.timeout(profile);
         failpoint!("send.before", &claimed.event.event_type);
-        let outcome = self.context.sender.send(Request { target, headers, body: signed.body, timeout }).await;
-        if let Some(spans) = spans {
-            spans.answered(&outcome, self.context.clock.now());
+        let is_wanted = || {
+            self.lease.covers(&claimed.holder)
+                && self.directory.stands(claimed.webhook_id, destination)
+                && !self.directory.is_erased(claimed.event.id)
+        };
+        let request = Request { target, headers, body: signed.body, timeout };
+        let outcome = self.context.sender.send_if(request, &is_wanted).await;
+        if let (Some(spans), Some(outcome)) = (spans, &outcome) {
+            spans.answered(outcome, self.context.clock.now());
         }
         Ok(outcome)
     }

@@ -16,7 +16,7 @@ use super::dial::lookup::{Lookup, System, Together};
 use super::dial::{Dialer, tls};
 use super::guard::Guard;
 use super::headers::Headers;
-use super::pool::{MAX_AGE, Pool};
+use super::pool::{MAX_AGE, Pool, Wanted};
 use super::target::Target;
 use crate::beside::beside;
 use crate::domain::outcome::{Class, Outcome};
@@ -94,20 +94,27 @@ impl Sender {
     /// The status line decides: 200 to 299 is success, also when the body then breaks, drips past the deadline or is
     /// garbage. Redirects are not followed. Dropping the future ends the request.
     pub async fn send(&self, request: Request) -> Outcome {
+        let sent = self.send_if(request, &|| true).await;
+        sent.unwrap_or_else(|| unreachable!("it is wanted"))
+    }
+
+    /// As [`Sender::send`], unless it is not wanted any more once there is a connection: then it is `None`, and nothing was sent.
+    pub async fn send_if(&self, request: Request, is_wanted: Wanted<'_>) -> Option<Outcome> {
         let start = Instant::now();
         // What is plain to see is judged anew for each request: a pooled connection has no further say in it.
         if let Err(blocked) = request.target.check(&self.guard) {
-            return no_answer(Class::BlockedAddress, blocked.to_string(), start);
+            return Some(no_answer(Class::BlockedAddress, blocked.to_string(), start));
         }
         let Request { target, headers, body, timeout: limit } = request;
-        let exchange = self.pool.send(&target, complete(headers), body);
-        match timeout(limit, exchange).await {
+        let exchange = self.pool.send(&target, complete(headers), body, is_wanted);
+        Some(match timeout(limit, exchange).await {
+            Ok(Ok(None)) => return None,
             Err(_) => no_answer(Class::Timeout, format!("no answer within {} ms", limit.as_millis()), start),
             Ok(Err(error)) => {
                 let (class, story) = classify(&*error);
                 no_answer(class, story, start)
             }
-            Ok(Ok((response, mut connection))) => {
+            Ok(Ok(Some((response, mut connection)))) => {
                 failpoint!("send.answered");
                 let time_left = limit.saturating_sub(start.elapsed());
                 let answer = connection.drive(answer::read(response, time_left)).await;
@@ -121,7 +128,7 @@ impl Sender {
                 };
                 Outcome { class, answer: Some(answer), error, duration: start.elapsed() }
             }
-        }
+        })
     }
 }
 

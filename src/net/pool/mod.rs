@@ -47,6 +47,9 @@ pub(super) type Post = hyper::Request<Full<Bytes>>;
 /// What hindered a request.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
+/// Whether a request shall be sent still.
+pub(super) type Wanted<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Makes connections, and keeps them.
 pub(super) struct Pool {
     dialer: Dialer,
@@ -67,17 +70,22 @@ impl Pool {
         Self { dialer, kept: Kept::new(max_age) }
     }
 
-    /// Sends a request, at most once, and gives back the head of its answer, with the connection that the rest comes on.
+    /// Sends a request, at most once, and gives back the head of its answer, with the connection that the rest comes on. `None` where it is
+    /// not wanted any more when there is a connection: to make one may take seconds.
     pub(super) async fn send(
         &self,
         target: &Target,
         mut headers: HeaderMap,
         body: Bytes,
-    ) -> Result<(Response<Incoming>, Connection), Failure> {
+        is_wanted: Wanted<'_>,
+    ) -> Result<Option<(Response<Incoming>, Connection)>, Failure> {
         loop {
             let (mut connection, is_used) = self.connection(target).await?;
+            if !is_wanted() {
+                return Ok(None);
+            }
             let mut failed = match connection.send(target, headers, body.clone()).await {
-                Ok(response) => return Ok((response, connection)),
+                Ok(response) => return Ok(Some((response, connection))),
                 Err(failed) => failed,
             };
             // The receiver closed the connection while nothing was under way: nothing of this request was sent either.

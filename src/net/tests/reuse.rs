@@ -28,6 +28,19 @@ async fn a_connection_serves_again_after_a_small_body() {
     assert_eq!((receiver.connections(), receiver.requests().len()), (1, 3));
 }
 
+#[tokio::test]
+async fn what_is_not_wanted_any_more_is_not_sent() {
+    let receiver = Receiver::start(vec![Step::Read, Step::Write(OK.into()), Step::Again]).await;
+    let sender = Sender::new(&local()).expect("a sender");
+    // Over a new connection, then over one that serves again.
+    for sent in 0..2 {
+        assert!(sender.send_if(request(&sender, &receiver.url()), &|| false).await.is_none());
+        assert_eq!(receiver.requests().len(), sent);
+        let wanted = sender.send_if(request(&sender, &receiver.url()), &|| true).await;
+        assert!(wanted.is_some_and(|outcome| outcome.class == Class::Success));
+    }
+}
+
 /// Requests at the same time have a connection each, and those after them have the same ones.
 #[tokio::test]
 async fn as_many_connections_as_there_are_requests_at_once() {
