@@ -1,9 +1,12 @@
 //! Pausing: a webhook that is deactivated has its events held, and gets or loses them when it is activated.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
-use crate::support::{Receiver, World};
+use crate::support::{Receiver, Reply, World};
 
 fn at(webhook: &Value, rest: &str) -> String {
     format!("/v1/webhooks/{}{rest}", webhook["id"].as_str().expect("an id"))
@@ -66,4 +69,24 @@ async fn what_was_held_can_be_dropped_and_is_counted() {
     assert_eq!(receiver.only().json()["data"], "fresh");
     let cancelled = tenant.get("/v1/deliveries?filter[state]=cancelled").await.expect(200);
     assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn what_waited_in_a_process_is_dropped_with_the_rest() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.always(Reply::Gate(Arc::clone(&gate), 204));
+    let registration = json!({"url": receiver.url, "events": ["*"], "max_in_flight": 4, "timeout_seconds": 30});
+    let webhook = tenant.webhook_with(registration).await;
+    tenant.events("a.b", 60).await;
+    receiver.wait_for(4).await;
+    tenant.post(&at(&webhook, "/deactivate"), json!({})).await.expect(200);
+    let active = tenant.post(&at(&webhook, "/activate?skip_backlog=true"), Value::Null).await.expect(200);
+    assert_eq!(active["skipped_deliveries"], 56, "all but what is under way");
+    gate.add_permits(60);
+    world.drain().await;
+    assert_eq!((receiver.count(), world.count("outbox").await), (4, 0));
 }

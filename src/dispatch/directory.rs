@@ -4,7 +4,7 @@
 //! Nothing is sent under a view older than [`VALIDITY`]; so an answer to "deactivate", which waits for every dispatcher to
 //! have caught up or for that long, promises that no send begins after it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,8 @@ pub(super) struct Language {
 pub(super) enum Changes {
     /// What happened before it cannot be told: the first one, or the first after another server may have taken over.
     All,
-    /// Events whose data was deleted.
-    Erased(Vec<EventId>),
+    /// Webhooks that were changed, and events whose data was deleted.
+    Of(HashSet<WebhookId>, Vec<EventId>),
 }
 
 struct Known {
@@ -142,7 +142,8 @@ impl Directory {
         known.seen = Some(news.snapshot);
         known.seen_at = Some(began);
         known.era = era;
-        Ok(if seen.is_none() { Changes::All } else { Changes::Erased(news.erased) })
+        let changes = Changes::Of(news.changed.into_iter().collect(), news.erased);
+        Ok(if seen.is_none() { Changes::All } else { changes })
     }
 
     /// Tells the database that the changes are in force here, under all numbers of this process, unless it knows.

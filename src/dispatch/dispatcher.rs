@@ -161,8 +161,11 @@ impl Dispatcher {
         }
         match self.directory.look().await? {
             Changes::All => self.take_back(|_| true),
-            Changes::Erased(events) if events.is_empty() => {}
-            Changes::Erased(events) => self.take_back(|claimed| events.contains(&claimed.event.id)),
+            Changes::Of(webhooks, events) if webhooks.is_empty() && events.is_empty() => {}
+            // What waits for a webhook that takes nothing any more must not wait here for what is under way.
+            Changes::Of(webhooks, events) => {
+                self.take_back(|one| webhooks.contains(&one.webhook_id) || events.contains(&one.event.id));
+            }
         }
         self.directory.tell(self.lease.ids()).await
     }

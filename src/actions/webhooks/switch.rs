@@ -1,12 +1,20 @@
 //! Switching webhooks on and off.
 
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
 use super::change::{changing, revise};
 use super::find;
 use crate::actions::in_force::in_force;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::ids::{TenantId, WebhookId};
-use crate::domain::webhook::Webhook;
+use crate::domain::webhook::{DEFAULT_MAX_IN_FLIGHT, State, Webhook};
+
+/// Between two looks at what dispatchers hold of a webhook, and the end of them: several processes may have more under way.
+const POLL: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Lets a webhook have its events again, those held meanwhile included, unless `skip_backlog` drops them; says how many were
 /// dropped. A webhook whose URL is not verified waits for that first.
@@ -25,11 +33,26 @@ pub async fn activate(
         return Ok((revise(context, tenant_id, id, switch_on).await?, None));
     }
     let mut webhook = find(context, tenant_id, id).await?;
+    if webhook.state != State::Active {
+        come_back(context, &webhook).await?;
+    }
     webhook.updated_at = context.clock.now();
     switch_on(&mut webhook)?;
     let skipped = context.store.save_webhook_without_backlog(&webhook).await?.ok_or_else(changing)?;
     webhook.revision += 1;
     Ok((webhook, Some(skipped)))
+}
+
+/// Returns when dispatchers hold no more than is under way of a webhook that was paused: what waited for it is on its way back.
+async fn come_back(context: &Context, webhook: &Webhook) -> Result<(), ActionError> {
+    let under_way = i64::from(webhook.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT.cast_signed()));
+    let deadline = Instant::now() + LONGEST;
+    while context.store.held_of(webhook.tenant_id, webhook.id, under_way + 1).await? > under_way
+        && Instant::now() < deadline
+    {
+        sleep(POLL).await;
+    }
+    Ok(())
 }
 
 /// Pauses a webhook: its events are accepted and held. When this returns, no send to it begins any more.

@@ -55,6 +55,21 @@ pub(super) async fn cancel(
 }
 
 impl Store {
+    /// How many of a webhook's deliveries dispatchers hold, counted up to `most`.
+    pub async fn held_of(&self, tenant_id: TenantId, webhook_id: WebhookId, most: i64) -> Result<i64, StoreError> {
+        let held = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "held!" FROM (
+                   SELECT FROM tidings.outbox WHERE tenant_id = $1 AND webhook_id = $2 AND holder IS NOT NULL LIMIT $3
+               ) AS held"#,
+            tenant_id as TenantId,
+            webhook_id as WebhookId,
+            most,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(held)
+    }
+
     /// Cancels what is still pending for deleted webhooks: an event that was being accepted, or an attempt that was being
     /// settled, while the webhook was deleted. Returns how many there were.
     pub async fn cancel_orphans(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
