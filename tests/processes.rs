@@ -287,6 +287,16 @@ async fn dev_shows_a_newcomer_everything_and_goes_on_where_it_ended() {
     gone(left, &ended.text).await;
 }
 
+#[tokio::test]
+async fn a_private_postgres_that_is_killed_takes_its_user_along() {
+    let home = Home::new();
+    let dev = home.dev().await;
+    kill_process(home.postmaster().expect("Postgres runs"), Signal::KILL).expect("killed");
+    let ended = dev.process.ended().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.text);
+    assert!(ended.text.contains("error: Postgres has ended") && ended.text.contains("start again"), "{}", ended.text);
+}
+
 /// Waits until it has ended, though its parent may not have taken notice yet. A server that has stopped still runs
 /// for the moment, on a busy machine a long one, in which the system takes its memory back.
 async fn gone(pid: Pid, text: &str) {

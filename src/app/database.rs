@@ -54,6 +54,14 @@ impl Database {
         self.server.as_ref().map(Server::port)
     }
 
+    /// Waits until the private server has ended, and says so; for ever where there is none.
+    pub async fn gone(&self) -> AppError {
+        match &self.server {
+            Some(server) => server.gone().await.into(),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Closes the connections, and stops the private server if nobody else uses it.
     pub async fn close(self) -> Result<(), AppError> {
         self.store.close().await;

@@ -82,8 +82,11 @@ async fn serve(
             "nobody has an API key yet: set `server.platform_key`, which manages tenants and keys, and start again"
         );
     }
-    app.run(shutdown).await;
-    Ok(())
+    tokio::select! {
+        () = app.run(shutdown) => Ok(()),
+        // Nothing can be accepted or recorded any more, and what is under way is sent again.
+        gone = database.gone() => Err(gone.into()),
+    }
 }
 
 async fn has_no_keys(database: &Database) -> bool {

@@ -85,6 +85,16 @@ pub enum EmbeddedError {
         /// The last lines of it.
         tail: String,
     },
+    /// Postgres has ended, and who uses it has not.
+    #[error(
+        "Postgres has ended, and not because it was told to here. What was accepted is kept: start again. The end of its log {log}:\n{tail}"
+    )]
+    Gone {
+        /// Its log file.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
     /// Postgres is not ready in time.
     #[error(
         "Postgres is not ready after {seconds} s. It goes on starting: try again in a while. The end of its log {log}:\n{tail}"

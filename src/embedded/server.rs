@@ -21,6 +21,9 @@ pub const USER: &str = "tidings";
 /// The database that a new data folder comes with.
 pub const DATABASE: &str = "tidings";
 
+/// Between two looks whether a server that is used is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long to wait before another launch, where the reason of the failure passes.
 const LAUNCH_AGAIN: Duration = Duration::from_millis(100);
 
@@ -72,6 +75,14 @@ impl Server {
     #[must_use]
     pub fn postmaster_pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits until the server has ended, whoever ended it, and says so.
+    pub async fn gone(&self) -> EmbeddedError {
+        while holder(self.pid, &self.folder.postgres()) == Holder::Postgres {
+            tokio::time::sleep(LOOK).await;
+        }
+        EmbeddedError::Gone { log: self.folder.log(), tail: launch::log_tail(&self.folder) }
     }
 
     /// Stops the server (fast shutdown: transactions under way are rolled back) and waits until it is gone, if no

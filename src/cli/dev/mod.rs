@@ -122,7 +122,11 @@ async fn on_database(
     let visitor = Visitor::new(front, config.server.platform_key.clone());
     let is_found = is_default(folder);
     let screen = Screen { address: reachable(address), folder, is_found, postgres: database.embedded_port(), begun };
-    let shown = show(&mut kept, visitor, &clock, screen, &stop, paint).await;
+    let shown = tokio::select! {
+        shown = show(&mut kept, visitor, &clock, screen, &stop, paint) => shown,
+        // Nothing can be recorded any more, so nothing is brought to an end.
+        gone = database.gone() => return Err(gone.into()),
+    };
     stop.cancel();
     running.await?;
     shown
