@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -41,6 +41,28 @@ async fn retry_after_parks_all_deliveries_of_the_webhook_and_of_no_other() {
     world.after(SECOND).await;
     assert_eq!((busy.count(), other.count()), (12, 11));
     assert_eq!(world.count("outbox").await, 0);
+}
+
+#[tokio::test]
+async fn who_is_parked_is_told_and_a_person_may_end_it() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    receiver.then(not_before(429, "90"));
+    let path = format!("/v1/webhooks/{}", narrow_webhook(&tenant, &receiver).await);
+    let parked = async || tenant.get(&format!("{path}/health")).await.expect(200)["parked_until"].clone();
+    assert_eq!(parked().await, Value::Null);
+    tenant.event("a", json!({})).await;
+    world.drain().await;
+    let until: DateTime<Utc> = serde_json::from_value(parked().await).expect("a time");
+    assert_eq!((until - world.clock.now()).num_seconds(), 90);
+    for verb in ["deactivate", "activate"] {
+        tenant.post(&format!("{path}/{verb}"), json!({})).await.expect(200);
+    }
+    assert_eq!(parked().await, Value::Null);
+    tenant.event("a", json!({})).await;
+    receiver.wait_for(2).await;
 }
 
 #[tokio::test]

@@ -33,12 +33,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
-type Result = (Settlement, Option<AttemptSpans>);
+type HandedIn = (Settlement, Option<AttemptSpans>);
 
 /// Takes results and records them.
 #[derive(Debug, Clone)]
 pub(super) struct Settler {
-    queue: mpsc::Sender<Result>,
+    queue: mpsc::Sender<HandedIn>,
     open: Arc<Open>,
 }
 
@@ -104,7 +104,7 @@ struct Desk {
     meters: Meters,
 }
 
-async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<Result>>>, open: Arc<Open>) {
+async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>, open: Arc<Open>) {
     loop {
         let mut batch = Vec::with_capacity(128);
         {

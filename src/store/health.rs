@@ -31,6 +31,8 @@ pub struct Health {
     pub consecutive_failures: i32,
     /// The first of them.
     pub failing_since: Option<DateTime<Utc>>,
+    /// Until when its receiver asked for quiet, if it did.
+    pub parked_until: Option<DateTime<Utc>>,
     /// Deliveries that wait for an attempt, those beyond the limit not counted.
     pub waiting: i64,
     /// The oldest of those counted.
@@ -121,6 +123,7 @@ impl Store {
                )
                SELECT (SELECT count(*) FROM waiting) AS "waiting!",
                       (SELECT id FROM waiting ORDER BY id LIMIT 1) AS "oldest: DeliveryId",
+                      (SELECT parked_until FROM tidings.webhooks WHERE tenant_id = $1 AND id = $2) AS parked_until,
                       h.consecutive_failures AS "failures?", h.failing_since AS "since?"
                FROM (SELECT) AS one
                LEFT JOIN tidings.webhook_health AS h ON h.tenant_id = $1 AND h.webhook_id = $2"#,
@@ -140,6 +143,7 @@ impl Store {
             traffic,
             consecutive_failures: rest.failures.unwrap_or(0),
             failing_since: rest.since,
+            parked_until: rest.parked_until,
             waiting: rest.waiting,
             oldest: rest.oldest,
         })

@@ -49,7 +49,7 @@ impl Check<'_> {
         if let Member::Is(retry) = &input.retry {
             self.retry(retry);
         }
-        webhook.retry = cleared_by_null(input.retry, webhook.retry.take());
+        webhook.retry = input.retry.or_none(webhook.retry.take());
         webhook.description = input.description.or_default(std::mem::take(&mut webhook.description), String::new());
         self.text("/description", &webhook.description);
         let metadata = std::mem::take(&mut webhook.metadata);
@@ -198,14 +198,6 @@ impl Check<'_> {
             self.fault(pointer, "out_of_range", format!("must be from {} to {}", allowed.start(), allowed.end()));
         }
         N::try_from(number).ok()
-    }
-}
-
-fn cleared_by_null<T>(member: Member<T>, current: Option<T>) -> Option<T> {
-    match member {
-        Member::Absent => current,
-        Member::Null => None,
-        Member::Is(value) => Some(value),
     }
 }
 

@@ -54,7 +54,7 @@ impl Store {
         if locked.rows_affected() == 0 {
             return Ok(Rotated::NotFound);
         }
-        // A secret that would begin only now never signs.
+        // A secret that would begin only after the present ones end never signs.
         sqlx::query!(
             "DELETE FROM tidings.webhook_secrets
              WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'signing' AND valid_from >= $3",

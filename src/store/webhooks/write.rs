@@ -116,7 +116,7 @@ async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, 
                    rate_limit = $10, max_in_flight = $11, metadata = $12::text::jsonb, state = $13, disabled_reason = $14,
                    verified_at = $15, verified_url = $16, updated_at = $17,
                    revision = revision + 1, changed = pg_current_xact_id(),
-                   parked_until = CASE WHEN url = $4 THEN parked_until END
+                   parked_until = CASE WHEN url = $4 AND (state = $13 OR $13 <> 'active') THEN parked_until END
                WHERE tenant_id = $1 AND id = $2 AND revision = $3 AND deleted_at IS NULL
                RETURNING tenant_id, id, revision, url, events
            ), revision AS (

@@ -42,6 +42,10 @@ impl Hands<'_> {
     pub(super) async fn activate(&mut self, place: u8, skip_backlog: bool) -> Check {
         let Some(mut webhook) = self.read(place).await? else { return Ok(()) };
         webhook.activate();
+        if self.webhook(place).is_some_and(|webhook| !webhook.is_active()) {
+            // Whoever activates it does not wait for what its receiver asked for.
+            self.books.webhooks.get_mut(&webhook.id).expect("a webhook").parked_until = None;
+        }
         self.change(webhook.id, State::Active);
         if !skip_backlog {
             return same("saved", &self.context.store.save_webhook(&webhook).await.map_err(failed)?, &true);

@@ -31,6 +31,8 @@ pub(in crate::api) struct HealthView {
     state: Standing,
     /// Why Tidings disabled it.
     disabled_reason: Option<String>,
+    /// Its receiver asked for quiet until then (`Retry-After`): nothing is attempted before, unless somebody deactivates and activates it.
+    parked_until: Option<DateTime<Utc>>,
     /// Attempts are those since then: 24 hours, to the quarter of an hour.
     since: DateTime<Utc>,
     attempts: u32,
@@ -97,6 +99,7 @@ pub(in crate::api) async fn health(
         webhook_id: id,
         state: webhook.state,
         disabled_reason: webhook.disabled_reason,
+        parked_until: found.parked_until.filter(|until| *until > now),
         since,
         attempts: traffic.attempts,
         successes: traffic.successes,

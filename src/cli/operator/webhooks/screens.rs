@@ -150,6 +150,7 @@ pub(super) fn health(health: &Value) -> Card {
     Card::default()
         .line("state", Cell::word(&health["state"]))
         .some("disabled because", Cell::of(&health["disabled_reason"]))
+        .some("parked until", Cell::time(&health["parked_until"]))
         .line("counted since", Cell::time(&health["since"]))
         .line("attempts", Cell::of(&health["attempts"]))
         .line("success rate", Cell::new(rate.map(|rate| format!("{:.2} %", rate * 100.0)).unwrap_or_default(), tone))
