@@ -137,12 +137,13 @@ async fn a_key_that_a_transaction_holds_keeps_no_other_tenant_waiting() {
     let world = World::new().await;
     let (slow, other) = (world.tenant().await, world.tenant().await);
     let mut elsewhere = world.pool.begin().await.expect("begun");
-    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
+    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k' || n)
+                   FROM generate_series(0, 15) AS n";
     sqlx::query(enqueue).bind(&slow.id).execute(&mut *elsewhere).await.expect("enqueued");
     let event = |key: Option<&str>| json!({"type": "a", "data": 1, "idempotency_key": key});
     let batch = |key: Option<&str>| json!({"events": [event(key), event(None)]});
     for (path, body) in [("/v1/events", &event as &dyn Fn(Option<&str>) -> Value), ("/v1/events/batch", &batch)] {
-        let waiting = join_all((0..16).map(|_| slow.post(path, body(Some("k")))));
+        let waiting = join_all((0..16).map(|n| slow.post(path, body(Some(&format!("k{n}"))))));
         let passing = async {
             for number in 0..10 {
                 let key = format!("{path} {number}").replace(' ', "-");
@@ -157,7 +158,7 @@ async fn a_key_that_a_transaction_holds_keeps_no_other_tenant_waiting() {
         }
     }
     elsewhere.commit().await.expect("committed");
-    assert_eq!(slow.post("/v1/events", event(Some("k"))).await.expect(200)["duplicate"], true);
+    assert_eq!(slow.post("/v1/events", event(Some("k7"))).await.expect(200)["duplicate"], true);
 }
 
 #[tokio::test]

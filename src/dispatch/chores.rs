@@ -86,8 +86,7 @@ impl Dispatcher {
 
     /// The chores that are due, and how webhooks fare.
     pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
-        let done = self.chores.tick(&self.context).await;
-        self.vitals.tick(&self.context, &self.config).await;
+        let (done, ()) = tokio::join!(self.chores.tick(&self.context), self.vitals.tick(&self.context, &self.config));
         done
     }
 }

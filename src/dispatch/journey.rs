@@ -76,7 +76,7 @@ impl Dispatcher {
         let why_no_attempt = if claimed.lapses >= MOST_LAPSES {
             Some(format!("the process that held it died, or stood still, {MOST_LAPSES} times in a row"))
         } else if claimed.scheduled_attempt() > policy.max_attempts() {
-            Some("its schedule has become shorter than the attempts that it had".to_owned())
+            Some("it has had more attempts than its schedule allows now".to_owned())
         } else {
             None
         };

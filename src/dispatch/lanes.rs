@@ -91,8 +91,12 @@ impl Lanes {
         if lane.weight >= share * 2 || !has_room {
             return Pushed::Refused(claimed);
         }
+        let free = self.capacity - self.in_flight;
+        if claimed.lapses > 0 && !lane.takes_lapsed(free) {
+            return Pushed::Refused(claimed);
+        }
         self.load.follow(lane, |lane| lane.push(claimed));
-        let startable = lane.startable(self.capacity - self.in_flight);
+        let startable = lane.startable(free);
         let has_new_turn = !lane.has_turn && lane.in_flight < lane.limit;
         if has_new_turn {
             lane.has_turn = true;
@@ -215,8 +219,7 @@ impl Lanes {
             return 0;
         }
         self.by_webhook.get(&id).map_or(LOW, |lane| {
-            let ahead = lane.limit.min(lane.pace).saturating_mul(4).clamp(LOW, AHEAD);
-            let wanted = if is_late { AHEAD } else { ahead.saturating_sub(lane.queue.len()) };
+            let wanted = lane.wanted(is_late, self.capacity - self.in_flight);
             wanted.min(lane.fits(self.share()))
         })
     }

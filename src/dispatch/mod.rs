@@ -6,7 +6,7 @@
 //!   look: due lanes, claim ┘     ▲                                  │
 //!                                └────────── the next one ──────────┘
 //! ```
-//! `run` is three loops. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The *look* gives back what
+//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The *look* gives back what
 //! cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells how webhooks fare, over
 //! connections that the API has, too. [`Dispatcher::tick`] is one of each.
 //! Beside them, workers take claimed deliveries out of the lanes one after another, and each makes a delivery's whole

@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError};
 
 /// How often the database is told.
 const TELL: Duration = Duration::from_secs(5);
-/// Webhooks told of in one tick; a tick must not keep claims waiting.
+/// Webhooks told of in one tick; no tick is to take long.
 const SLICE: usize = 200;
 /// How often old traffic is deleted.
 const FORGET: Duration = Duration::from_hours(1);

@@ -153,7 +153,11 @@ mod tests {
             assert_eq!(verdict(attempt, 500), Verdict::RetryAt(due));
         }
         assert_eq!(verdict(5, 500), Verdict::Dead(DeadReason::AttemptsExhausted));
-        assert_eq!(verdict(6, 500), Verdict::Dead(DeadReason::AttemptsExhausted), "a crash may cost one more");
+        assert_eq!(
+            verdict(6, 500),
+            Verdict::Dead(DeadReason::AttemptsExhausted),
+            "its schedule may have become shorter"
+        );
     }
 
     #[test]

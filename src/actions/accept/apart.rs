@@ -11,13 +11,12 @@ use tokio::time::Instant;
 use crate::domain::ids::TenantId;
 use crate::store::outbox::accept::NewEvent;
 
-/// Statements under way at once, and those of one tenant: the connections are for everybody.
+/// Statements under way at once: the connections are for everybody. A tenant has one of them.
 const STATEMENTS: usize = 3;
-const OF_A_TENANT: usize = 2;
 /// A key that another transaction held is taken to be held for so long: events with it go apart at once.
 const SUSPECT: Duration = Duration::from_secs(10);
-/// Keys that are remembered at most.
-const SUSPECTS: usize = 10_000;
+/// With so many such keys, all that the tenant reports with a key does.
+const MANY: usize = 3;
 
 /// Clones share the turns.
 #[derive(Clone)]
@@ -26,8 +25,8 @@ pub(super) struct Apart(Arc<Shared>);
 struct Shared {
     turns: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
-    /// Until when each is suspected.
-    suspects: Mutex<HashMap<(TenantId, String), Instant>>,
+    /// Keys of each, and until when they are suspected.
+    suspects: Mutex<HashMap<TenantId, HashMap<String, Instant>>>,
 }
 
 /// The right to a statement.
@@ -52,7 +51,7 @@ impl Apart {
         let own = {
             let mut tenants = lock(&self.0.tenants);
             tenants.retain(|_, turns| Arc::strong_count(turns) > 1);
-            Arc::clone(tenants.entry(tenant_id).or_insert_with(|| Arc::new(Semaphore::new(OF_A_TENANT))))
+            Arc::clone(tenants.entry(tenant_id).or_insert_with(|| Arc::new(Semaphore::new(1))))
         };
         let own = own.acquire_owned().await.ok()?;
         let all = Arc::clone(&self.0.turns).acquire_owned().await.ok()?;
@@ -61,28 +60,29 @@ impl Apart {
 
     /// The event's key was held by another transaction.
     pub(super) fn suspect(&self, event: &NewEvent) {
-        let Some(place) = place(event) else { return };
+        let Some(key) = &event.idempotency_key else { return };
         let now = Instant::now();
         let mut suspects = lock(&self.0.suspects);
-        suspects.retain(|_, until| *until > now);
-        if suspects.len() < SUSPECTS {
-            suspects.insert(place, now + SUSPECT);
+        suspects.retain(|_, keys| {
+            keys.retain(|_, until| *until > now);
+            !keys.is_empty()
+        });
+        let keys = suspects.entry(event.event.tenant_id).or_default();
+        if keys.len() < MANY || keys.contains_key(key) {
+            keys.insert(key.clone(), now + SUSPECT);
         }
     }
 
-    /// Whether the event's key was held by another transaction lately.
+    /// Whether the event's key was held by another transaction lately, or many of its tenant's were.
     pub(super) fn is_suspect(&self, event: &NewEvent) -> bool {
-        if event.idempotency_key.is_none() {
-            return false;
-        }
+        let Some(key) = &event.idempotency_key else { return false };
+        let now = Instant::now();
         let suspects = lock(&self.0.suspects);
-        !suspects.is_empty()
-            && place(event).is_some_and(|place| suspects.get(&place).is_some_and(|until| *until > Instant::now()))
+        suspects.get(&event.event.tenant_id).is_some_and(|keys| {
+            keys.get(key).is_some_and(|until| *until > now)
+                || keys.len() >= MANY && keys.values().all(|until| *until > now)
+        })
     }
-}
-
-fn place(event: &NewEvent) -> Option<(TenantId, String)> {
-    Some((event.event.tenant_id, event.idempotency_key.clone()?))
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,12 +101,14 @@ mod tests {
         let apart = Apart::default();
         let turn = async |tenant| timeout(SUSPECT, apart.turn(TenantId::from_u128(tenant))).await.ok().flatten();
         let mut held = Vec::new();
-        for tenant in [1, 1, 2] {
+        for tenant in [1, 2] {
             held.push(turn(tenant).await.expect("a turn"));
         }
-        assert!(turn(1).await.is_none() && turn(3).await.is_none());
+        assert!(turn(1).await.is_none(), "it has one");
+        held.push(turn(3).await.expect("a turn"));
+        assert!(turn(4).await.is_none(), "all are taken");
         held.remove(0);
-        assert!(turn(3).await.is_some() && turn(1).await.is_some());
+        assert!(turn(4).await.is_some() && turn(1).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,7 +118,11 @@ mod tests {
         apart.suspect(&keyed("a"));
         apart.suspect(&event());
         assert!(apart.is_suspect(&keyed("a")) && !apart.is_suspect(&keyed("b")) && !apart.is_suspect(&event()));
+        for key in ["c", "d", "e"] {
+            apart.suspect(&keyed(key));
+        }
+        assert!(apart.is_suspect(&keyed("b")), "many of the tenant's are");
         advance(SUSPECT).await;
-        assert!(!apart.is_suspect(&keyed("a")));
+        assert!(!apart.is_suspect(&keyed("a")) && !apart.is_suspect(&keyed("b")));
     }
 }

@@ -1,8 +1,8 @@
 //! Accept: many producers' events in few transactions.
 //!
 //! What waits at the same time goes into the database in one statement: [`singles`] gathers events that came one by one, [`batches`]
-//! those that came together. Only batches with idempotency keys have a transaction each, and with single events whose key is held by
-//! another transaction they go [`apart`].
+//! those that came together. Batches with idempotency keys have a transaction each. They, and single events whose key another
+//! transaction holds, go [`apart`].
 
 mod apart;
 mod batches;

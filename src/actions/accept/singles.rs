@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::pacing::{LARGE, Pacer};
 use super::{AcceptError, BATCH, Desk};
+use crate::domain::ids::TenantId;
 use crate::store::StoreError;
 use crate::store::outbox::accept::{Accepted, NewEvent};
 use crate::telemetry::meters::Source;
@@ -162,24 +163,23 @@ impl Desk {
         }
         for (tenant_id, own) in of_tenants {
             let desk = self.clone();
-            tasks.spawn(async move {
-                let _turn = desk.apart.turn(tenant_id).await;
-                desk.answer_one_by_one(own).await;
-            });
+            tasks.spawn(async move { desk.answer_one_by_one(tenant_id, own).await });
         }
     }
 
-    async fn answer_one_by_one(&self, waiting: Vec<Waiting>) {
+    async fn answer_one_by_one(&self, tenant_id: TenantId, waiting: Vec<Waiting>) {
         let mut held = HashMap::new();
-        // Who hung up before it began has it not begun.
-        for Waiting { event, producer } in waiting.into_iter().filter(|one| !one.producer.answer.is_closed()) {
+        for Waiting { event, producer } in waiting {
+            let _turn = self.apart.turn(tenant_id).await;
+            // Who hung up before it began has it not begun.
+            if producer.answer.is_closed() {
+                continue;
+            }
             let stored = match held.get(&event.idempotency_key) {
                 Some(error) => Err(AcceptError::clone(error)),
                 None => self.store_one(&event).await,
             };
-            if let Err(error) = &stored
-                && is_contended(error)
-            {
+            if let Some(error) = stored.as_ref().err().filter(|error| is_contended(error)) {
                 held.insert(event.idempotency_key, error.clone());
             }
             producer.tell(stored);

@@ -10,10 +10,10 @@ use crate::actions::in_force::in_force;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::ids::{TenantId, WebhookId};
-use crate::domain::webhook::{DEFAULT_MAX_IN_FLIGHT, State, Webhook};
+use crate::domain::webhook::{State, Webhook};
 
-/// Between two looks at what dispatchers hold of a webhook, and the end of them: several processes may have more under way.
-const POLL: Duration = Duration::from_millis(20);
+/// Between two looks whether dispatchers hold anything of a webhook, and the end of them: what is under way may take long.
+const POLL: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Lets a webhook have its events again, those held meanwhile included, unless `skip_backlog` drops them; says how many were
@@ -43,13 +43,10 @@ pub async fn activate(
     Ok((webhook, Some(skipped)))
 }
 
-/// Returns when dispatchers hold no more than is under way of a webhook that was paused: what waited for it is on its way back.
+/// Waits for what was paused to come back from the dispatchers: what waited there, and most of what was under way.
 async fn come_back(context: &Context, webhook: &Webhook) -> Result<(), ActionError> {
-    let under_way = i64::from(webhook.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT.cast_signed()));
     let deadline = Instant::now() + LONGEST;
-    while context.store.held_of(webhook.tenant_id, webhook.id, under_way + 1).await? > under_way
-        && Instant::now() < deadline
-    {
+    while Instant::now() < deadline && context.store.is_held(webhook.tenant_id, webhook.id).await? {
         sleep(POLL).await;
     }
     Ok(())

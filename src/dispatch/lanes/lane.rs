@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::SHARE;
+use super::{AHEAD, LOW, SHARE};
 use crate::domain::lease::Claimed;
 
 /// What a delivery that waits takes beside its data, in bytes.
@@ -61,6 +61,8 @@ pub(super) struct Lane {
     pub(super) has_turn: bool,
     /// More of it is in the database.
     pub(super) backlog: bool,
+    /// Something of it lapsed before: no more is claimed than may start.
+    pub(super) careful: bool,
 }
 
 impl Lane {
@@ -74,6 +76,7 @@ impl Lane {
             pace: usize::MAX,
             has_turn: false,
             backlog: false,
+            careful: false,
         }
     }
 
@@ -126,10 +129,33 @@ impl Lane {
         if self.queue.is_empty() { fits.max(1) } else { fits }
     }
 
-    /// How many of those that wait may start now, where the process has room for `free`.
-    pub(super) fn startable(&self, free: usize) -> usize {
+    /// How many may start now, where the process has room for `free`.
+    pub(super) fn slots(&self, free: usize) -> usize {
         let most = self.limit.min(self.pace).min((free / SHARE).max(1));
-        most.saturating_sub(self.in_flight).min(self.queue.len())
+        most.saturating_sub(self.in_flight)
+    }
+
+    /// How many of those that wait may.
+    pub(super) fn startable(&self, free: usize) -> usize {
+        self.slots(free).min(self.queue.len())
+    }
+
+    /// Whether it takes what lapsed before: only what may start. If this process dies, nothing shall have lapsed again but what it was
+    /// sending.
+    pub(super) fn takes_lapsed(&mut self, free: usize) -> bool {
+        self.careful = true;
+        self.queue.len() < self.slots(free)
+    }
+
+    /// How many to claim for it, as far as there is memory.
+    pub(super) fn wanted(&self, is_late: bool, free: usize) -> usize {
+        if self.careful {
+            self.slots(free).saturating_sub(self.queue.len())
+        } else if is_late {
+            AHEAD
+        } else {
+            self.limit.min(self.pace).saturating_mul(4).clamp(LOW, AHEAD).saturating_sub(self.queue.len())
+        }
     }
 
     /// Whether any may.

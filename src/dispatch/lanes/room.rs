@@ -98,3 +98,21 @@ fn a_lane_in_which_nothing_waits_takes_one_however_large() {
     assert_eq!((lanes.room(webhook(2), true), lanes.room(webhook(1), true)), (1, 0));
     assert!(lanes.overflow().is_empty(), "one stays in each");
 }
+
+/// Else what waits behind a receiver that hangs would lapse again with each process that dies.
+#[test]
+fn what_lapsed_before_does_not_wait_in_a_lane() {
+    let mut lanes = Lanes::new(64);
+    let lapsed = || Claimed { lapses: 1, ..claimed(webhook(1)) };
+    assert!(lanes.room(webhook(1), true) > 1);
+    assert!(matches!(lanes.push(lapsed()), Pushed::Startable));
+    assert!(lanes.push(lapsed()).is_refused(), "one may start before the limit is known");
+    assert_eq!(lanes.room(webhook(1), true), 0);
+    let startable = lanes.learn(webhook(1), 4);
+    assert_eq!((startable, lanes.room(webhook(1), true)), (1, 3));
+    for _ in 0..3 {
+        assert!(matches!(lanes.push(lapsed()), Pushed::Startable));
+    }
+    assert!(lanes.push(lapsed()).is_refused());
+    assert!(!lanes.push(claimed(webhook(1))).is_refused(), "what has not lapsed may wait");
+}

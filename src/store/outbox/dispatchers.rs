@@ -10,7 +10,7 @@ use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
 /// Deliveries that lapsed before are due a tenth of a second apart, the last of many after so many.
-const LATEST_TURN: i64 = 300;
+const LATEST_TURN: i64 = 50;
 
 /// What a look has seen of the database; only compared there.
 pub type Snapshot = String;
@@ -174,7 +174,7 @@ impl Store {
                  UNION ALL
                  SELECT place, row_number() OVER (ORDER BY lapses, due_at, id) - 1 FROM held WHERE lapses > 0
              )
-             UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1, lapses = o.lapses + 1,
+             UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1, lapses = least(o.lapses + 1, 1000),
                  due_at = CASE WHEN turn IS NULL THEN o.due_at ELSE greatest(o.due_at, $2) + least(turn, $3) * interval '100 milliseconds' END
              FROM freed WHERE o.ctid = freed.place AND o.holder = ANY ($1)",
             holders,

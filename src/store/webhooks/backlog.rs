@@ -55,15 +55,14 @@ pub(super) async fn cancel(
 }
 
 impl Store {
-    /// How many of a webhook's deliveries dispatchers hold, counted up to `most`.
-    pub async fn held_of(&self, tenant_id: TenantId, webhook_id: WebhookId, most: i64) -> Result<i64, StoreError> {
+    /// Whether a dispatcher holds any of a webhook's deliveries.
+    pub async fn is_held(&self, tenant_id: TenantId, webhook_id: WebhookId) -> Result<bool, StoreError> {
         let held = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "held!" FROM (
-                   SELECT FROM tidings.outbox WHERE tenant_id = $1 AND webhook_id = $2 AND holder IS NOT NULL LIMIT $3
-               ) AS held"#,
+            r#"SELECT EXISTS (
+                   SELECT FROM tidings.outbox WHERE tenant_id = $1 AND webhook_id = $2 AND holder IS NOT NULL
+               ) AS "held!""#,
             tenant_id as TenantId,
             webhook_id as WebhookId,
-            most,
         )
         .fetch_one(&self.pool)
         .await?;

@@ -136,10 +136,11 @@ impl Books {
         let mut theirs: Vec<_> = theirs.collect();
         theirs.sort_by_key(|(lapses, due, id, _)| (*lapses, *due, *id));
         let mut turn = TimeDelta::zero();
+        let latest = TimeDelta::seconds(5);
         for (lapses, due, _, delivery) in &mut theirs {
             let mut due = *due;
             if *lapses > 0 {
-                due = due.max(now) + turn;
+                due = due.max(now) + turn.min(latest);
                 turn += TimeDelta::milliseconds(100);
             }
             delivery.attempts -= 1;
