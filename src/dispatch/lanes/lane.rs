@@ -61,8 +61,10 @@ pub(super) struct Lane {
     pub(super) has_turn: bool,
     /// More of it is in the database.
     pub(super) backlog: bool,
-    /// Something of it lapsed before: no more is claimed than may start.
-    pub(super) careful: bool,
+    /// What became of its pace last.
+    last: Option<Pace>,
+    /// Something of it lapsed before: until it is known to move, no more is claimed than may start.
+    careful: bool,
 }
 
 impl Lane {
@@ -76,6 +78,7 @@ impl Lane {
             pace: usize::MAX,
             has_turn: false,
             backlog: false,
+            last: None,
             careful: false,
         }
     }
@@ -140,16 +143,21 @@ impl Lane {
         self.slots(free).min(self.queue.len())
     }
 
-    /// Whether it takes what lapsed before: only what may start. If this process dies, nothing shall have lapsed again but what it was
-    /// sending.
+    /// Whether it takes what lapsed before: where it is not known to move, only what may start. What waits behind a receiver that hangs
+    /// would lapse again with each process that dies.
     pub(super) fn takes_lapsed(&mut self, free: usize) -> bool {
         self.careful = true;
-        self.queue.len() < self.slots(free)
+        self.moves() || self.queue.len() < self.slots(free)
+    }
+
+    /// Whether its receiver is known to answer, as fast as it may be asked.
+    const fn moves(&self) -> bool {
+        matches!(self.last, Some(Pace::Faster | Pace::Same)) && self.pace == usize::MAX
     }
 
     /// How many to claim for it, as far as there is memory.
     pub(super) fn wanted(&self, is_late: bool, free: usize) -> usize {
-        if self.careful {
+        if self.careful && !self.moves() {
             self.slots(free).saturating_sub(self.queue.len())
         } else if is_late {
             AHEAD
@@ -165,6 +173,7 @@ impl Lane {
 
     /// Goes on faster or slower after an attempt.
     pub(super) fn change_pace(&mut self, pace: Pace) {
+        self.last = Some(pace);
         match pace {
             Pace::Same => {}
             // One more for each success doubles the pace in the time of one answer.

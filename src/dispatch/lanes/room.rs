@@ -99,9 +99,8 @@ fn a_lane_in_which_nothing_waits_takes_one_however_large() {
     assert!(lanes.overflow().is_empty(), "one stays in each");
 }
 
-/// Else what waits behind a receiver that hangs would lapse again with each process that dies.
 #[test]
-fn what_lapsed_before_does_not_wait_in_a_lane() {
+fn what_lapsed_before_does_not_wait_in_a_lane_that_may_hang() {
     let mut lanes = Lanes::new(64);
     let lapsed = || Claimed { lapses: 1, ..claimed(webhook(1)) };
     assert!(lanes.room(webhook(1), true) > 1);
@@ -115,4 +114,11 @@ fn what_lapsed_before_does_not_wait_in_a_lane() {
     }
     assert!(lanes.push(lapsed()).is_refused());
     assert!(!lanes.push(claimed(webhook(1))).is_refused(), "what has not lapsed may wait");
+    lanes.hire(1);
+    assert!(lanes.next().is_some());
+    lanes.done(webhook(1), Pace::Faster);
+    assert!(lanes.room(webhook(1), true) > 4 && !lanes.push(lapsed()).is_refused(), "it moves");
+    assert!(lanes.next().is_some());
+    lanes.done(webhook(1), Pace::Slower);
+    assert!(lanes.room(webhook(1), true) == 0 && lanes.push(lapsed()).is_refused(), "it does not any more");
 }
