@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use tidings::actions::accept::HandOffTarget;
 use tidings::dispatch::{Config, Dispatcher};
@@ -387,4 +390,34 @@ async fn no_send_begins_after_a_deactivation_was_answered() {
         tenant.post(&format!("/v1/webhooks/{id}/activate"), json!({})).await.expect(200);
         receiver.wait_for(20).await;
     }
+}
+
+/// A connection may take seconds to make; what was true before it need not be true any more.
+#[tokio::test]
+async fn no_send_begins_on_a_connection_that_was_made_after_a_deactivation() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+    let listener = socket.listen(1).expect("listening");
+    let address = listener.local_addr().expect("an address");
+    // Where nobody accepts, few are connected; who comes then tries again after a second.
+    let mut others = Vec::new();
+    while let Ok(other) = timeout(SECOND / 5, TcpStream::connect(address)).await {
+        others.push(other.expect("connected"));
+    }
+    let webhook = tenant.webhook(&format!("http://{address}/")).await;
+    tenant.event("a", json!({})).await;
+    tokio::time::sleep(SECOND / 5).await;
+    let path = format!("/v1/webhooks/{}/deactivate", webhook["id"].as_str().expect("an id"));
+    tenant.post(&path, json!({})).await.expect(200);
+    for _ in &others {
+        listener.accept().await.expect("one of those");
+    }
+    let (mut late, _) = timeout(10 * SECOND, listener.accept()).await.expect("it tries again").expect("accepted");
+    let mut sent = Vec::new();
+    let read = timeout(10 * SECOND, late.read_to_end(&mut sent)).await;
+    assert!(read.expect("it hangs up").is_ok() && sent.is_empty(), "{}", String::from_utf8_lossy(&sent));
+    assert_eq!(world.count("attempts").await, 0);
 }

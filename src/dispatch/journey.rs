@@ -91,7 +91,8 @@ impl Dispatcher {
         };
         let mut spans = AttemptSpans::begin(&self.context.telemetry.tracer, claimed, now);
         let sent = self.send(claimed, &destination, &profile, body, now, spans.as_mut()).await?;
-        let Some(outcome) = sent else { return Ok(None) };
+        // Something changed while a connection was made: all is asked anew.
+        let Some(outcome) = sent else { return Box::pin(self.journey(claimed)).await };
         meters.attempted(outcome.class, outcome.duration);
         let ended = Ended { spans, ..self.judge(claimed, &destination, &policy, outcome, now) };
         if let (Verdict::Delivered, 1) = (ended.decision.verdict, claimed.attempt) {
@@ -108,7 +109,12 @@ impl Dispatcher {
             if !self.lease.covers(&claimed.holder) {
                 return Ok(None);
             }
-            if self.directory.is_fresh() {
+            // What was found may be of before the look that makes the view fresh.
+            let is_present = match &destination {
+                Some(found) => self.directory.stands(claimed.webhook_id, found),
+                None => self.directory.is_fresh(),
+            };
+            if is_present {
                 return Ok(destination);
             }
             tokio::time::sleep(STALE_PAUSE).await;
