@@ -4,12 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Config;
-use super::dispatcher::{Dispatcher, LONGEST_PAUSE};
+use super::dispatcher::Dispatcher;
+use super::steady::steadily;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError};
@@ -71,17 +71,7 @@ impl Chores {
 impl Dispatcher {
     /// What is not on the road of a delivery, beside the looks: it takes connections that the API has, too, and no delivery waits for those.
     pub(super) async fn keep_up(&self, shutdown: &CancellationToken) {
-        let mut pause = self.config.poll();
-        while !shutdown.is_cancelled() {
-            pause = match self.upkeep().await {
-                Ok(()) => self.config.poll(),
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "what dispatchers do now and then is put off");
-                    (pause * 2).min(LONGEST_PAUSE)
-                }
-            };
-            shutdown.run_until_cancelled(sleep(pause)).await;
-        }
+        steadily(self.config.poll(), shutdown, "what dispatchers do now and then is put off", || self.upkeep()).await;
     }
 
     /// The chores that are due, and how webhooks fare.

@@ -17,6 +17,7 @@ use super::directory::{Changes, Directory};
 use super::lanes::{Lanes, Pushed};
 use super::lease::Lease;
 use super::settler::Settler;
+use super::steady::steadily;
 use super::vitals::Vitals;
 use super::workers::Crew;
 use crate::actions::Context;
@@ -104,17 +105,7 @@ impl Dispatcher {
 
     /// Watches at a steady pace: without a lease and a fresh view nothing is sent, so nothing that may take long is done here.
     async fn watch_on(self: &Arc<Self>, ended: &CancellationToken) {
-        let mut pause = self.config.poll();
-        while !ended.is_cancelled() {
-            pause = match self.watch().await {
-                Ok(()) => self.config.poll(),
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for what changed");
-                    (pause * 2).min(LONGEST_PAUSE)
-                }
-            };
-            ended.run_until_cancelled(sleep(pause)).await;
-        }
+        steadily(self.config.poll(), ended, "the database cannot be asked for what changed", || self.watch()).await;
     }
 
     /// One look after another.

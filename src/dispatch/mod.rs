@@ -41,6 +41,7 @@ mod replays;
 mod settler;
 mod shutdown;
 mod spans;
+mod steady;
 mod vitals;
 mod workers;
 

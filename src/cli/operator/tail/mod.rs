@@ -3,18 +3,19 @@
 mod follow;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Desk;
-use super::given::word;
 use crate::app::wall_clock;
 use crate::cli::Failure;
 use crate::cli::reach::{As, Reach};
 use crate::cli::show::cell::{Cell, at, duration, time_of_day};
 use crate::client::{Call, Item};
 use crate::domain::ids::WebhookId;
+use crate::domain::outcome::Class;
 use follow::{Follow, Look};
 
 pub(in crate::cli) const EXAMPLES: &str = "\
@@ -33,8 +34,8 @@ pub(in crate::cli) struct Tail {
     #[arg(long, value_name = "WEBHOOK_ID")]
     webhook: Option<WebhookId>,
     /// With this outcome
-    #[arg(long, conflicts_with = "failed")]
-    outcome: Option<Outcome>,
+    #[arg(long, conflicts_with = "failed", value_parser = PossibleValuesParser::new(Class::ALL.map(Class::as_str)))]
+    outcome: Option<String>,
     /// With any outcome but success
     #[arg(long)]
     failed: bool,
@@ -46,20 +47,6 @@ pub(in crate::cli) struct Tail {
     count: Option<usize>,
     #[command(flatten)]
     reach: Reach,
-}
-
-/// What an attempt ended with.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Outcome {
-    Success,
-    HttpStatus,
-    Timeout,
-    Connect,
-    Dns,
-    Tls,
-    Protocol,
-    BlockedAddress,
 }
 
 impl Tail {
@@ -92,7 +79,7 @@ impl Tail {
     }
 
     fn call(&self) -> Call {
-        let outcome = if self.failed { Some("failure".to_owned()) } else { self.outcome.as_ref().and_then(word) };
+        let outcome = if self.failed { Some("failure") } else { self.outcome.as_deref() };
         Call::get(&[&"attempts"]).query("filter[webhook_id]", self.webhook).query("filter[outcome]", outcome)
     }
 
