@@ -189,7 +189,7 @@ impl Cycle<'_> {
                 continue;
             };
             let next = arrivals.iter().map(|other| other.at).filter(|at| *at > one.at).min();
-            let limit = window.to.max(window.from + Duration::from_secs(LEASE)) + BEYOND_LEASE * self.strain;
+            let limit = self.sent_again_by(*window);
             if next.is_some_and(|next| next > limit) {
                 ledger.complain(format!(
                     "{place} was sent again {:?} after its process was lost",
@@ -203,6 +203,15 @@ impl Cycle<'_> {
             ledger.complain(format!("{place} was taken {taken} times, and {} results are missing", left.len()));
         }
         Tally { requests: arrivals.len(), unrecorded: left.len(), duplicates, ..Tally::default() }
+    }
+
+    /// When what was under way as something broke is sent again at the latest. Whoever has it then may be lost in its turn, before it
+    /// sends anything.
+    fn sent_again_by(&self, broken: Window) -> Instant {
+        let after = |one: Window| one.to.max(one.from + Duration::from_secs(LEASE)) + BEYOND_LEASE * self.strain;
+        let mut later: Vec<_> = self.windows.iter().filter(|other| other.from > broken.from).copied().collect();
+        later.sort_by_key(|other| other.from);
+        later.into_iter().fold(after(broken), |by, other| if other.from <= by { by.max(after(other)) } else { by })
     }
 
     fn moment(&self, at: DateTime<Utc>) -> Instant {

@@ -9,8 +9,9 @@ use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
-/// Deliveries that lapsed before are due a tenth of a second apart, the last of many after so many.
-const LATEST_TURN: i64 = 50;
+/// Deliveries that lapsed before are due a tenth of a second apart, the last of many after so many: what a process
+/// held is sent again within five seconds of its lease's end.
+const LATEST_TURN: i64 = 40;
 
 /// What a look has seen of the database; only compared there.
 pub type Snapshot = String;
