@@ -161,6 +161,23 @@ async fn a_key_that_a_transaction_holds_keeps_no_other_tenant_waiting() {
     assert_eq!(slow.post("/v1/events", event(Some("k7"))).await.expect(200)["duplicate"], true);
 }
 
+/// The database is well, so nobody is to be woken for it.
+#[tokio::test]
+async fn who_waits_for_a_key_in_vain_is_told_what_is_in_the_way() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
+    sqlx::query(enqueue).bind(&tenant.id).execute(&mut *elsewhere).await.expect("enqueued");
+    let keyed = json!({"type": "a", "data": 1, "idempotency_key": "k"});
+    for (path, body) in [("/v1/events", keyed.clone()), ("/v1/events/batch", json!({"events": [keyed]}))] {
+        let answer = tenant.post(path, body).await;
+        assert_eq!(answer.problem(503), "contended", "{path}");
+        assert!(answer.headers.contains_key("retry-after") && answer.text.contains("idempotency key"), "{path}");
+    }
+    elsewhere.rollback().await.expect("rolled back");
+}
+
 #[tokio::test]
 async fn a_key_is_its_tenants_own_and_may_come_as_a_header() {
     let world = World::new().await;

@@ -188,6 +188,31 @@ async fn types_outside_the_catalogue_are_refused_in_rest_and_sql_while_there_is_
     }
 }
 
+/// A producer whose answer was lost must learn that its event was accepted.
+#[tokio::test]
+async fn a_repetition_is_recognised_though_the_catalogue_changed() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let keyed = |key: &str, data: Value| json!({"type": "a", "data": data, "idempotency_key": key});
+    let first = tenant.post("/v1/events", keyed("k", json!(1))).await.expect(202);
+    put(&tenant, "a", json!({"schema": {"type": "string"}})).await.expect(201);
+
+    let again = tenant.post("/v1/events", keyed("k", json!(1))).await.expect(200);
+    assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)));
+    let batch = async |events: Value| tenant.post("/v1/events/batch", json!({"events": events})).await;
+    let both = batch(json!([keyed("k", json!(1)), keyed("new", json!("fits"))])).await.expect(202);
+    assert_eq!(both["events"][0]["id"], first["id"]);
+
+    let refused = batch(json!([keyed("k", json!(1)), keyed("other", json!(1)), keyed("k", json!(2))])).await;
+    let places: Vec<_> = faults(&refused).into_iter().map(|(pointer, _)| pointer).collect();
+    assert_eq!(places, ["/events/1/data", "/events/2/data"]);
+    tenant.delete("/v1/event-types/a").await.expect(204);
+    put(&tenant, "b", json!({})).await.expect(201);
+    tenant.post("/v1/events", keyed("k", json!(1))).await.expect(200);
+    world.clock.advance(Duration::from_hours(25));
+    assert_eq!(tenant.post("/v1/events", keyed("k", json!(1))).await.problem(422), "validation_failed");
+}
+
 #[tokio::test]
 async fn a_deprecated_type_is_accepted_with_a_hint() {
     let world = World::new().await;

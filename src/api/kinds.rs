@@ -69,6 +69,8 @@ kinds! {
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong in Tidings";
     /// The database is away.
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The database is not available";
+    /// Another transaction holds what it needs, such as an idempotency key, for longer than is waited.
+    CONTENDED = SERVICE_UNAVAILABLE "contended" "Another transaction is in the way";
 }
 
 /// What can stand in the way: the codes that a 409 can have, and what each means.

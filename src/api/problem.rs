@@ -70,6 +70,12 @@ impl Problem {
         Self::new(kinds::INTERNAL, detail).edit(|parts| parts.cause = Some(cause.into()))
     }
 
+    /// What the same request may come past later. What was in the way goes to the log.
+    fn passing(kind: Kind, detail: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = Some(cause.into());
+        Self::new(kind, detail).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS).edit(|parts| parts.cause = cause)
+    }
+
     /// With the input's faults.
     #[must_use]
     pub fn with_errors(self, errors: Vec<Fault>) -> Self {
@@ -172,22 +178,34 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if !error.is_passing() {
-            return Self::internal(error);
+        match &error {
+            StoreError::Unavailable(_) => {
+                Self::passing(kinds::UNAVAILABLE, "nothing was stored; repeat the request", error)
+            }
+            StoreError::Contended(_) => Self::passing(
+                kinds::CONTENDED,
+                "nothing was stored, since another transaction holds what this needs; repeat the request",
+                error,
+            ),
+            _ => Self::internal(error),
         }
-        Self::new(kinds::UNAVAILABLE, "nothing was stored; repeat the request")
-            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
-            .edit(|parts| parts.cause = Some(error.into()))
     }
 }
 
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
-        match error {
-            AcceptError::Store(error) if !error.is_passing() => Self::internal(error),
-            passing => Self::new(kinds::UNAVAILABLE, "repeat the request, with the same idempotency key if it had one")
-                .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
-                .edit(|parts| parts.cause = Some(passing.into())),
+        const REPEAT: &str = "repeat the request, with the same idempotency key if it had one";
+        match &error {
+            AcceptError::Busy => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
+            AcceptError::Store(cause) => match &**cause {
+                StoreError::Unavailable(_) => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
+                StoreError::Contended(_) => Self::passing(
+                    kinds::CONTENDED,
+                    "another transaction holds what this needs, mostly an open one that enqueued with the same idempotency key; repeat the request, with the same key",
+                    error,
+                ),
+                _ => Self::internal(error),
+            },
         }
     }
 }

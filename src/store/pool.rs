@@ -93,9 +93,11 @@ pub struct Store {
     era: Era,
 }
 
-/// How long a statement of the hot path waits for a row that another transaction holds: a producer's open transaction must not
-/// hold up what has nothing to do with it.
-const LOCK_TIMEOUT: &str = "500ms";
+/// How long a statement waits for a row that another transaction holds: whoever holds one for hours must not take connection after
+/// connection away.
+const LOCK_TIMEOUT: &str = "5s";
+/// The same on the hot path: a producer's open transaction must not hold up what has nothing to do with it.
+const HOT_LOCK_TIMEOUT: &str = "500ms";
 
 /// What the server does about a connection that this process has lost without its noticing: the locks of a transaction that nobody
 /// goes on with would be held for hours, and every repetition of what it stored wait for them. None here waits between two
@@ -125,14 +127,16 @@ impl Store {
             let options = options.application_name("tidings").disable_statement_logging();
             // Only sqlx's own table of migrations has no schema in its name. A role called `tidings` would look for it in
             // the schema of that name, which is not there before the first migration, and so apply everything a second time.
-            options.options([("search_path", "public"), ("jit", "off")]).options(ABANDONED)
+            options
+                .options([("search_path", "public"), ("jit", "off"), ("lock_timeout", LOCK_TIMEOUT)])
+                .options(ABANDONED)
         };
         let hosts = Hosts::of(url)?.with(ours);
         // The outbox can grow from nothing to a million rows faster than statistics follow; a plan chosen for an empty
         // table would then read it whole. Nor does the length of a batch change the plan: to plan each anew costs more
         // than most statements.
         let hot =
-            [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("lock_timeout", LOCK_TIMEOUT)];
+            [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan"), ("lock_timeout", HOT_LOCK_TIMEOUT)];
         let hot = hosts.with(|options| options.options(hot));
         let wait = Duration::from_secs(config.acquire_seconds);
         let era = Era::default();

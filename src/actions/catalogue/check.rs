@@ -9,6 +9,8 @@ use crate::actions::{ActionError, Fault};
 use crate::domain::event::Event;
 use crate::domain::ids::TenantId;
 use crate::domain::schema::{Schema, values};
+use crate::store::Store;
+use crate::store::outbox::accept::NewEvent;
 
 /// Steps of checking that the events of one request may take; a few seconds of one core.
 const MAX_STEPS: usize = 100_000_000;
@@ -24,16 +26,33 @@ pub struct Verdict {
     pub deprecated_at: Option<DateTime<Utc>>,
 }
 
-/// Holds the events of a request to their tenant's catalogue. `place` makes the JSON pointer of an event from its index.
+/// Holds the events of a request to their tenant's catalogue, but for those that repeat what was accepted before: their type may have
+/// changed since. `place` makes the JSON pointer of an event from its index.
 pub async fn check(
     catalogues: &Catalogues,
+    store: &Store,
     tenant_id: TenantId,
-    events: impl Iterator<Item = &Arc<Event>> + Clone,
-    place: impl Fn(usize) -> String + Send + 'static,
+    events: &[NewEvent],
+    now: DateTime<Utc>,
+    place: impl Fn(usize) -> String + Copy + Send + 'static,
 ) -> Result<Verdict, ActionError> {
     let Some(catalogue) = catalogues.of(tenant_id).await? else { return Ok(Verdict::default()) };
-    prepare(&catalogue, events.clone()).await;
-    let sorted = Sorted::of(&catalogue, events, &place);
+    let all = events.iter().map(|new| &new.event).enumerate();
+    let checked = hold(&catalogue, all.clone(), place).await;
+    if checked.is_ok() || events.iter().all(|new| new.idempotency_key.is_none()) {
+        return checked;
+    }
+    let repetitions = store.repetitions(tenant_id, events, now).await?;
+    hold(&catalogue, all.filter(|(index, _)| !repetitions.contains(index)), place).await
+}
+
+async fn hold(
+    catalogue: &Catalogue,
+    events: impl Iterator<Item = (usize, &Arc<Event>)> + Clone,
+    place: impl Fn(usize) -> String + Send + 'static,
+) -> Result<Verdict, ActionError> {
+    prepare(catalogue, events.clone()).await;
+    let sorted = Sorted::of(catalogue, events, &place);
     let Sorted { verdict, mut faults, to_check, steps } = sorted;
     let check = move || {
         for (index, event, schema) in to_check {
@@ -60,8 +79,8 @@ pub async fn check(
 }
 
 /// Makes those schemas ready that were not used before, beside the threads that serve others too: a large one takes up to seconds.
-async fn prepare(catalogue: &Catalogue, events: impl Iterator<Item = &Arc<Event>>) {
-    let rules = events.filter_map(|event| catalogue.rule(&event.event_type));
+async fn prepare(catalogue: &Catalogue, events: impl Iterator<Item = (usize, &Arc<Event>)>) {
+    let rules = events.filter_map(|(_, event)| catalogue.rule(&event.event_type));
     let raw: Vec<_> = rules.filter(|rule| !rule.is_ready()).map(Arc::clone).collect();
     if !raw.is_empty() {
         // What hinders it here hinders whoever uses the schema.
@@ -80,11 +99,11 @@ struct Sorted {
 impl Sorted {
     fn of<'a>(
         catalogue: &Catalogue,
-        events: impl Iterator<Item = &'a Arc<Event>>,
+        events: impl Iterator<Item = (usize, &'a Arc<Event>)>,
         place: &impl Fn(usize) -> String,
     ) -> Self {
         let mut sorted = Self { verdict: Verdict::default(), faults: Vec::new(), to_check: Vec::new(), steps: 0 };
-        for (index, event) in events.enumerate() {
+        for (index, event) in events {
             let Some(rule) = catalogue.rule(&event.event_type) else {
                 let detail = format!(
                     "is not in the tenant's catalogue: add it with PUT /v1/event-types/{}, or use one that is",
@@ -140,7 +159,7 @@ mod tests {
         runtime.block_on(async {
             let (release, released) = mpsc::channel();
             let busy = spawn_blocking(move || released.recv());
-            let mut preparing = pin!(prepare(&catalogue, events.iter()));
+            let mut preparing = pin!(prepare(&catalogue, events.iter().enumerate()));
             assert_eq!((preparing.as_mut().now_or_never(), is_ready()), (None, false), "who would do it is busy");
             release.send(()).expect("it waits");
             preparing.await;

@@ -19,6 +19,7 @@
 //! **Invariants**
 //! - Tidings' own types stand outside: they are in no catalogue, and nobody else may report them.
 //! - A change is in force in this process when it is answered, in others within a second ([`view::VALIDITY`]).
+//! - What repeats an event that was accepted, by its key and content, is answered with that, whatever the catalogue says by now.
 //! - SQL `tidings.enqueue` asks the catalogue for the type, in the producer's own transaction; it cannot check a schema.
 
 mod check;

@@ -96,7 +96,9 @@ fn who_may(operation: &mut Value, codes: &mut Codes) {
         return;
     };
     let (scheme, roles) = (scheme.clone(), roles.clone());
-    for kind in [kinds::UNAUTHENTICATED, kinds::INVALID_QUERY, kinds::RATE_LIMITED, kinds::UNAVAILABLE] {
+    for kind in
+        [kinds::UNAUTHENTICATED, kinds::INVALID_QUERY, kinds::RATE_LIMITED, kinds::UNAVAILABLE, kinds::CONTENDED]
+    {
         add(codes, kind);
     }
     let story = match scheme.as_str() {

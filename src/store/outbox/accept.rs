@@ -8,7 +8,7 @@ use sqlx::PgExecutor;
 
 use super::routes::Plan;
 use crate::domain::event::Event;
-use crate::domain::ids::{DeliveryId, EventId, WebhookId};
+use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
 use crate::domain::trace::TraceParent;
 use crate::failpoint::failpoint;
@@ -154,6 +154,43 @@ impl Store {
             drop(session);
             plan = self.renewed_plan(events).await?;
         }
+    }
+
+    /// Which of a tenant's events, by their index, repeat one that was accepted: the same key, within its time, and the same content.
+    pub async fn repetitions(
+        &self,
+        tenant_id: TenantId,
+        events: &[NewEvent],
+        now: DateTime<Utc>,
+    ) -> Result<HashSet<usize>, StoreError> {
+        let keyed = || {
+            events.iter().zip(0_i32..).filter_map(|(new, index)| Some((new, index, new.idempotency_key.as_deref()?)))
+        };
+        let keys: Vec<_> = keyed().map(|(.., key)| key).collect();
+        let indices: Vec<_> = keyed().map(|(_, index, _)| index).collect();
+        let types: Vec<_> = keyed().map(|(new, ..)| new.event.event_type.as_str()).collect();
+        let occurred: Vec<_> = keyed().map(|(new, ..)| new.event.occurred_at).collect();
+        let data: Vec<&[u8]> = keyed().map(|(new, ..)| &*new.event.data).collect();
+        let repeated = sqlx::query_scalar!(
+            r#"SELECT e.index AS "index!"
+               FROM (SELECT unnest($2::text[]) AS key, unnest($3::integer[]) AS index, unnest($4::text[]) AS type,
+                            unnest($5::timestamptz[]) AS occurred_at, unnest($6::bytea[]) AS data) AS e
+               CROSS JOIN LATERAL (
+                   SELECT k.digest FROM tidings.idempotency_keys AS k
+                   WHERE k.tenant_id = $1 AND k.key = e.key AND k.created_at > $7::timestamptz - interval '24 hours' OFFSET 0
+               ) AS known
+               WHERE known.digest = tidings.content_digest(e.type, e.occurred_at, e.data)"#,
+            tenant_id as TenantId,
+            &keys as _,
+            &indices,
+            &types as _,
+            &occurred as _,
+            &data as _,
+            now,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        Ok(repeated.into_iter().filter_map(|index| usize::try_from(index).ok()).collect())
     }
 
     /// As [`Store::accept`], but where one idempotency key conflicts, nothing at all is stored.

@@ -61,10 +61,11 @@ impl Store {
         Ok(DispatcherId(id))
     }
 
-    /// Renews a process's lease. `false` means that it ran out and others may have taken its deliveries.
+    /// Renews a process's lease. `false` means that it ran out and others may have taken its deliveries; whether it did is asked of the
+    /// database's clock, since a connection may have been waited for.
     pub async fn renew(&self, id: DispatcherId, now: DateTime<Utc>, lease: Duration) -> Result<bool, StoreError> {
         let renewed = sqlx::query!(
-            "UPDATE tidings.dispatchers SET lease_until = $2 WHERE id = $1 AND lease_until > $3",
+            "UPDATE tidings.dispatchers SET lease_until = $2 WHERE id = $1 AND lease_until > greatest($3, clock_timestamp())",
             id.0,
             later(now, lease),
             now,

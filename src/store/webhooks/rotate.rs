@@ -43,11 +43,9 @@ impl Store {
     ) -> Result<Rotated, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let locked = sqlx::query!(
-            "UPDATE tidings.webhooks SET changed = pg_current_xact_id(), updated_at = $3
-             WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL",
+            "UPDATE tidings.webhooks SET changed = pg_current_xact_id() WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL",
             tenant_id as TenantId,
             webhook_id as WebhookId,
-            rotation.now,
         )
         .execute(&mut *transaction)
         .await?;

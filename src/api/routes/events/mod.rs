@@ -29,6 +29,7 @@ use crate::api::paging::{List, Paging};
 use crate::api::problem::Problem;
 use crate::api::query::{NoQuery, Query};
 use crate::domain::ids::{EventId, TenantId};
+use crate::store::outbox::accept::NewEvent;
 use crate::telemetry::traces::{Kind, Span};
 
 /// What a 200 to a report is.
@@ -86,8 +87,7 @@ pub(in crate::api) async fn report(
     let only_try = query.read(|reader| reader.flag("dry_run"))?.unwrap_or(false);
     let traced = submission.trace;
     let mut new = intake(&api, producer.tenant_id).one(submission)?;
-    let events = std::iter::once(&new.event);
-    let verdict = catalogue::check(api.catalogues(), producer.tenant_id, events, |_| String::new()).await?;
+    let verdict = check(&api, producer.tenant_id, std::slice::from_ref(&new), |_| String::new()).await?;
     if only_try {
         let forecast = dry_run(&api, &new.event).await?;
         return Ok(hinted(verdict, Answer(ForecastView::from(forecast)).into_response()));
@@ -119,9 +119,7 @@ pub(in crate::api) async fn report_batch(
     let mut events = intake(&api, producer.tenant_id).batch(&submission)?;
     let traced = submission.trace;
     drop(submission);
-    let reported = events.iter().map(|new| &new.event);
-    let place = |index| format!("/events/{index}");
-    let verdict = catalogue::check(api.catalogues(), producer.tenant_id, reported, place).await?;
+    let verdict = check(&api, producer.tenant_id, &events, |index| format!("/events/{index}")).await?;
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
     let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
     let trace = span.as_ref().map(Span::place).or(traced);
@@ -133,6 +131,16 @@ pub(in crate::api) async fn report_batch(
     let accepted = accepted?;
     let receipts = batch_answer(&api.store, producer.tenant_id, &ids, &accepted).await?;
     Ok(hinted(verdict, (StatusCode::ACCEPTED, Answer(receipts)).into_response()))
+}
+
+/// Holds events to the tenant's catalogue; `place` makes an event's JSON pointer from its index.
+async fn check(
+    api: &Api,
+    tenant_id: TenantId,
+    events: &[NewEvent],
+    place: impl Fn(usize) -> String + Copy + Send + 'static,
+) -> Result<Verdict, Problem> {
+    Ok(catalogue::check(api.catalogues(), &api.store, tenant_id, events, api.clock.now(), place).await?)
 }
 
 /// With the header `Deprecation` ([RFC 9745](https://www.rfc-editor.org/rfc/rfc9745)) where an event type is on its way out.
