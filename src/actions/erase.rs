@@ -2,6 +2,7 @@
 
 use super::in_force::erasure_in_force;
 use super::{ActionError, Context};
+use crate::domain::clock::write_time;
 use crate::domain::ids::{EventId, TenantId};
 use crate::store::StoreError;
 use crate::store::history::erase::Erased;
@@ -28,7 +29,7 @@ pub(super) async fn check_has_data(context: &Context, tenant_id: TenantId, id: E
     match context.store.erased_at(tenant_id, id).await? {
         None => Ok(()),
         Some(at) => {
-            let detail = format!("the data of {id} was deleted at {}; report the event anew", at.to_rfc3339());
+            let detail = format!("the data of {id} was deleted at {}; report the event anew", write_time(at));
             Err(ActionError::conflict("event_data_deleted", detail))
         }
     }

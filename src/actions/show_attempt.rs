@@ -9,6 +9,7 @@ use super::exhibit::{Destination, Exhibit, exhibit};
 use super::vault::{self, Kind};
 use super::{ActionError, Context};
 use crate::dialect::Profile;
+use crate::domain::clock::write_time;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
@@ -40,7 +41,7 @@ pub async fn show_attempts(
         return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
     };
     if let Some(at) = context.store.erased_at(tenant_id, event.id).await? {
-        let gone = || Err(format!("the data of its event was deleted at {}", at.to_rfc3339()));
+        let gone = || Err(format!("the data of its event was deleted at {}", write_time(at)));
         return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
     }
     let mut past = Past::of(context, tenant_id, delivery.webhook_id).await?;

@@ -15,6 +15,7 @@ use super::spans::AttemptSpans;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::attempt::Attempt;
+use crate::domain::clock::write_time;
 use crate::domain::delivery::DeadReason;
 use crate::domain::lease::{Claimed, MOST_LAPSES};
 use crate::domain::outcome::{Class, Outcome};
@@ -265,7 +266,7 @@ fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
         status = outcome.and_then(Outcome::status),
         duration_ms = outcome.map(|outcome| u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX)),
         verdict,
-        due = due.map(|due| due.to_rfc3339()),
+        due = due.map(write_time),
         error = outcome.and_then(|outcome| outcome.error.as_deref()),
         "delivery.attempted"
     );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 
 /// Whether a time can be written as in RFC 3339, whose years have four digits.
 #[must_use]
@@ -23,6 +23,12 @@ pub fn read_time(text: &str) -> Option<DateTime<Utc>> {
     let is_plain = text.is_ascii() && !text.contains(' ');
     let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?;
     DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| can_be_written(*time))
+}
+
+/// As answers write it: as few digits of a second as it takes, and `Z`.
+#[must_use]
+pub fn write_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// A shared clock; clones tell the same time.

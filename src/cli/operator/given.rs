@@ -1,12 +1,13 @@
 //! What people type for times, names and JSON.
 
-use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, Utc};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::app::wall_clock;
 use crate::client::Call;
+use crate::domain::clock::write_time;
 use crate::domain::event::is_event_type;
 use crate::domain::ids::WebhookId;
 
@@ -60,12 +61,11 @@ pub(super) fn time(text: &str) -> Result<String, String> {
 /// A time as the API reads it.
 fn time_at(text: &str, now: DateTime<Utc>) -> Result<String, String> {
     let told = || "write it like 2026-03-21T14:24:11Z, 2026-03-21, or 90s, 15m, 2h, 3d for that long ago".to_owned();
-    let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(shown(time.to_utc()));
+        return Ok(write_time(time.to_utc()));
     }
     if let Ok(day) = text.parse::<chrono::NaiveDate>() {
-        return Ok(shown(day.and_time(chrono::NaiveTime::MIN).and_utc()));
+        return Ok(write_time(day.and_time(chrono::NaiveTime::MIN).and_utc()));
     }
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(told)?;
     let number = number.parse::<u32>().map_err(|_| told())?.into();
@@ -76,7 +76,7 @@ fn time_at(text: &str, now: DateTime<Utc>) -> Result<String, String> {
         "d" => Duration::try_days(number),
         _ => None,
     };
-    ago.and_then(|ago| now.checked_sub_signed(ago)).map(shown).ok_or_else(told)
+    ago.and_then(|ago| now.checked_sub_signed(ago)).map(write_time).ok_or_else(told)
 }
 
 /// A name in a path: of a dialect, of an event type.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::actions::{ActionError, Fault};
 use crate::api::problem::Problem;
+use crate::domain::clock::write_time;
 use crate::domain::ids::{EventId, TenantId};
 use crate::store::outbox::accept::Accepted;
 use crate::store::{Store, StoreError};
@@ -49,7 +50,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Problem> {
     if let Accepted::Conflict(first) = accepted {
         if let Some(at) = store.erased_at(tenant_id, first).await? {
-            let at = at.to_rfc3339();
+            let at = write_time(at);
             let detail =
                 format!("the idempotency key was used within 24 hours by {first}, whose data was deleted at {at}");
             return Err(Problem::from(ActionError::conflict("event_data_deleted", detail))
