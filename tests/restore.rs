@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{Receiver, World};
@@ -31,4 +32,33 @@ async fn webhooks_restored_from_another_server_are_not_news_for_ever() {
     let id = webhook["id"].as_str().expect("an id");
     tenant.post(&format!("/v1/webhooks/{id}/deactivate"), json!({})).await.expect(200);
     assert!(begun.elapsed() < Duration::from_millis(900), "every dispatcher has taken it over: {:?}", begun.elapsed());
+}
+
+/// Whatever remembers the transaction that changed it is dated anew, or each process would take it over with every look.
+#[tokio::test]
+async fn nothing_restored_from_another_server_is_dated_in_the_future() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    tenant.webhook("https://example.com/hook").await;
+    tenant.call(Method::PUT, "/v1/event-types/a", Some(json!({}))).await.expect(201);
+    let event = tenant.post("/v1/events", json!({"type": "a", "data": 1})).await.expect(202);
+    let id = event["id"].as_str().expect("an id");
+    tenant.delete(&format!("/v1/events/{id}/data")).await.expect(200);
+    let dated: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name FROM information_schema.columns
+         WHERE table_schema = 'tidings' AND column_name = 'changed' AND udt_name = 'xid8' ORDER BY 1",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .expect("tables");
+    assert_eq!(dated, ["catalogues", "dialects", "erasures", "webhooks"]);
+    for table in &dated {
+        let change = format!("UPDATE tidings.{table} SET changed = '900000000000'");
+        assert!(sqlx::query(sqlx::AssertSqlSafe(change)).execute(&world.pool).await.expect(table).rows_affected() > 0, "{table}");
+    }
+    let _started_anew = world.beside().await;
+    for table in &dated {
+        let future = format!("{table} WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())");
+        assert_eq!(world.count(&future).await, 0, "{table}");
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::error;
 
 use crate::actions::vault::{self, Kind};
 use crate::actions::{ActionError, Context};
@@ -80,7 +81,11 @@ impl Destination {
             is_active: row.is_active,
             parked_until: row.parked_until,
             timeout: row.timeout_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into())),
-            retry: row.retry.and_then(|json| serde_json::from_str(&json).ok()),
+            retry: row.retry.and_then(|json| {
+                // It was checked before it was stored, perhaps by another version of this program.
+                let read = serde_json::from_str(&json);
+                read.inspect_err(|error| error!(%error, "stored retry rules cannot be used: the dialect's apply")).ok()
+            }),
             signing,
             token,
             prepared: Mutex::new(None),

@@ -82,6 +82,8 @@ struct Known {
     /// Tenants that have a catalogue.
     tenants: HashMap<TenantId, Entry>,
     seen: Option<Snapshot>,
+    /// The era of connections that it was seen in: who took over may count transactions anew that it had not heard of.
+    era: u64,
     seen_at: Option<Instant>,
     /// When a look last failed.
     failed_at: Option<Instant>,
@@ -179,10 +181,23 @@ impl Catalogues {
 
     /// With `looking` held.
     async fn look(&self) -> Result<(), StoreError> {
-        let began = Instant::now();
-        let seen = self.0.known.read().unwrap_or_else(PoisonError::into_inner).seen.clone();
-        let news = self.0.store.catalogue_news(seen.as_ref()).await?;
+        let store = &self.0.store;
+        let (began, mut era) = (Instant::now(), store.era());
+        let (seen, news) = loop {
+            let seen = {
+                let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+                known.seen.clone().filter(|_| known.era == era)
+            };
+            let news = store.catalogue_news(seen.as_ref()).await?;
+            let was = std::mem::replace(&mut era, store.era());
+            if was == era {
+                break (seen, news);
+            }
+        };
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none() {
+            known.tenants.clear();
+        }
         for (tenant_id, is_there) in news.changed {
             if is_there {
                 known.tenants.entry(tenant_id).or_default().is_current = false;
@@ -191,6 +206,7 @@ impl Catalogues {
             }
         }
         known.seen = Some(news.snapshot);
+        known.era = era;
         known.seen_at = Some(began);
         Ok(())
     }

@@ -46,7 +46,8 @@ impl Header {
         if name.is_empty() || !name.bytes().all(is_token) {
             return Err(format!("has `{name}`, which is not a header name"));
         }
-        if FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
+        let lower = name.to_ascii_lowercase();
+        if FORBIDDEN.contains(&&*lower) || lower.starts_with("proxy-") {
             return Err(format!("may not set `{name}`, which belongs to the connection"));
         }
         if value.trim() != value || value.is_empty() || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
@@ -65,14 +66,14 @@ impl Header {
     }
 }
 
-/// Headers that the HTTP connection sets by itself.
+/// Headers that the HTTP connection sets by itself; with those for proxies, the sender refuses them.
 const FORBIDDEN: &[&str] = &[
     "connection",
     "content-length",
+    "expect",
     "host",
+    "http2-settings",
     "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",

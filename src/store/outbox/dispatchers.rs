@@ -35,13 +35,17 @@ impl Store {
         Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool).await?)
     }
 
-    /// Gives webhooks whose last change lies in the future a change of now, and returns how many; dialects likewise. A row cannot have
-    /// been written by a transaction that is yet to come, so these were restored from a dump of another server, which counts its own
+    /// Gives webhooks whose last change lies in the future a change of now, and returns how many; whatever else is dated so, likewise.
+    /// A row cannot have been written by a transaction that is yet to come, so these were restored from a dump of another server, which counts its own
     /// transactions: to every look they would be news, for ever.
     pub async fn date_restored(&self) -> Result<u64, StoreError> {
         let dated = sqlx::query!(
             "WITH dialects AS (
                  UPDATE tidings.dialects SET changed = pg_current_xact_id() WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())
+             ), erasures AS (
+                 UPDATE tidings.erasures SET changed = pg_current_xact_id() WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())
+             ), catalogues AS (
+                 UPDATE tidings.catalogues SET changed = pg_current_xact_id() WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())
              )
              UPDATE tidings.webhooks SET changed = pg_current_xact_id() WHERE changed >= pg_snapshot_xmax(pg_current_snapshot())"
         )
