@@ -19,8 +19,8 @@
 //! | decide | [`domain::retry`] | delivered, again at a time, or given up: pure |
 //! | settle | [`store::outbox::settle`] | many results in one statement, each only if its lease is still held |
 //!
-//! Each step hands the next a value that cannot be had otherwise: only a [`Claimed`](domain::lease::Claimed) can be signed, and
-//! settling consumes it.
+//! Each step takes what the one before it made. That only the holder of a lease settles is checked by the statement itself, which
+//! names the holder and the attempt.
 //!
 //! # Four ideas
 //!
@@ -34,7 +34,8 @@
 //!
 //! # Rooms, floor by floor
 //!
-//! A room imports only from floors below; rooms on one floor are strangers. A test holds the code to this.
+//! A room imports only from floors below; rooms on one floor are strangers, but for the fifth, where the parts meet. A test holds the
+//! code to this.
 //!
 //! | floor | room | owns |
 //! |---|---|---|
@@ -43,7 +44,7 @@
 //! | 2 | [`store`], [`net`], [`client`], [`embedded`] | Postgres; the way out and its guard; the REST API seen from outside; a private Postgres |
 //! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend, replay |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
-//! | 5 | [`config`], [`app`], [`shutdown`] | the parts put together |
+//! | 5 | [`config`], [`app`], [`signals`] | the parts put together |
 //! | 6 | [`cli`] | the program's commands |
 
 mod again;
@@ -66,6 +67,6 @@ pub mod dispatch;
 
 pub mod app;
 pub mod config;
-pub mod shutdown;
+pub mod signals;
 
 pub mod cli;

@@ -20,7 +20,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("dispatch", 4),
     ("app", 5),
     ("config", 5),
-    ("shutdown", 5),
+    ("signals", 5),
     ("cli", 6),
     ("main", 7),
 ];
@@ -31,7 +31,7 @@ const ASSEMBLY: u8 = 5;
 /// Crates that only some rooms may name.
 const OWNERS: [(&str, &[&str]); 16] = [
     ("sqlx", &["store"]),
-    ("reqwest", &["client", "net"]),
+    ("reqwest", &["client"]),
     ("hyper", &["app", "net"]),
     ("hyper_util", &["app", "net"]),
     ("nix", &["net"]),

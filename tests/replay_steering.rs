@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tidings::dispatch::Keeper;
 
 use crate::replay::{finish, letters, progress, show, start, tenant, text};
 use crate::support::world::{Answer, Tenant};
@@ -206,11 +207,12 @@ async fn finished_ones_are_forgotten_with_what_they_resent() {
     assert_eq!(show(&tenant, &done).await["state"], "completed", "nothing to do is done at once");
     let paused = start(&tenant, json!({"source": "dead_letters", "all": true})).await;
     say(&tenant, &paused, "pause").await.expect(200);
+    let keeper = Keeper::new(world.context.store.clone(), world.clock.clone(), 30);
     world.clock.advance(Duration::from_hours(24 * 29));
-    world.look().await;
+    keeper.tidy().await.expect("tidied").expect("nobody else does");
     assert_eq!(world.count("replays").await, 2);
     world.clock.advance(Duration::from_hours(48));
-    world.look().await;
+    keeper.tidy().await.expect("tidied").expect("nobody else does");
     assert_eq!(tenant.get("/v1/replays").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(show(&tenant, &paused).await["state"], "paused", "an unfinished one stays");
 }

@@ -54,7 +54,10 @@ async fn nothing_restored_from_another_server_is_dated_in_the_future() {
     assert_eq!(dated, ["catalogues", "dialects", "erasures", "webhooks"]);
     for table in &dated {
         let change = format!("UPDATE tidings.{table} SET changed = '900000000000'");
-        assert!(sqlx::query(sqlx::AssertSqlSafe(change)).execute(&world.pool).await.expect(table).rows_affected() > 0, "{table}");
+        assert!(
+            sqlx::query(sqlx::AssertSqlSafe(change)).execute(&world.pool).await.expect(table).rows_affected() > 0,
+            "{table}"
+        );
     }
     let _started_anew = world.beside().await;
     for table in &dated {

@@ -199,10 +199,10 @@ async fn one_process_tidies_up_and_another_takes_up_what_it_left_half_done() {
     let dead = event_of(&tenant, 2).await;
     world.after(DAY * 32).await;
 
-    let turn = world.context.store.turn().await.expect("a turn").expect("the first");
+    let lock = world.context.store.lock_retention().await.expect("asked").expect("the first");
     let keeper = Keeper::new(world.context.store.clone(), world.clock.clone(), 30);
     assert_eq!(keeper.tidy().await.expect("no error"), None, "one at a time");
-    turn.end().await.expect("ended");
+    lock.release().await.expect("released");
     // It died after the partitions were changed, and had copied nothing before.
     let left = "SELECT tidings.swap_kept(day, tidings.begin_round(day)) FROM (SELECT min(day) + 1 AS day FROM tidings.partitioned_days('events') AS day) AS first";
     sqlx::query(left).execute(&world.pool).await.expect("half of a round");

@@ -2,23 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::exhibit::{Destination, Exhibit, NoExhibit, exhibit};
+use super::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
 use super::show_attempt::{live_secrets, profile};
 use super::{ActionError, Context, vault};
 use crate::dialect::{Profile, Unrenderable};
 use crate::domain::event::{Event, pattern_matches};
 use crate::domain::ids::TenantId;
 use crate::domain::webhook::State;
-use crate::store::history::audience::Listener;
+use crate::store::webhooks::audience::Subscriber;
 
 /// Webhooks that a dry run looks at. Each that matches adds a whole request to the answer.
 pub const MAX_WEBHOOKS: usize = 100;
 
 /// What would come of an event.
 #[derive(Debug)]
-pub struct Forecast {
+pub struct DryRun {
     /// What each webhook would get, oldest webhook first.
-    pub webhooks: Vec<(Listener, Fate)>,
+    pub webhooks: Vec<(Subscriber, Fate)>,
     /// There are more webhooks than were looked at.
     pub more: bool,
 }
@@ -73,41 +73,41 @@ impl WhyNot {
 }
 
 /// Says what would come of an event if it were accepted now.
-pub async fn dry_run(context: &Context, event: &Event) -> Result<Forecast, ActionError> {
+pub async fn dry_run(context: &Context, event: &Event) -> Result<DryRun, ActionError> {
     let limit = i64::try_from(MAX_WEBHOOKS + 1).unwrap_or(i64::MAX);
-    let mut listeners = context.store.audience(event.tenant_id, limit).await?;
-    let more = listeners.len() > MAX_WEBHOOKS;
-    listeners.truncate(MAX_WEBHOOKS);
+    let mut subscribers = context.store.audience(event.tenant_id, limit).await?;
+    let more = subscribers.len() > MAX_WEBHOOKS;
+    subscribers.truncate(MAX_WEBHOOKS);
     let mut profiles = HashMap::new();
-    let mut webhooks = Vec::with_capacity(listeners.len());
-    for listener in listeners {
-        let fate = match why_not(&listener, &event.event_type) {
+    let mut webhooks = Vec::with_capacity(subscribers.len());
+    for subscriber in subscribers {
+        let fate = match why_not(&subscriber, &event.event_type) {
             Some(why) => Fate::Nothing(why),
-            None => fate(context, event, &listener, &mut profiles).await?,
+            None => fate(context, event, &subscriber, &mut profiles).await?,
         };
-        webhooks.push((listener, fate));
+        webhooks.push((subscriber, fate));
     }
-    Ok(Forecast { webhooks, more })
+    Ok(DryRun { webhooks, more })
 }
 
 /// As accept decides it, in SQL.
-fn why_not(listener: &Listener, event_type: &str) -> Option<WhyNot> {
-    if !listener.events.iter().any(|pattern| pattern_matches(pattern, event_type)) {
+fn why_not(subscriber: &Subscriber, event_type: &str) -> Option<WhyNot> {
+    if !subscriber.events.iter().any(|pattern| pattern_matches(pattern, event_type)) {
         return Some(WhyNot::NotSubscribed);
     }
-    if listener.dialect_event_types.as_ref().is_some_and(|types| !types.iter().any(|known| known == event_type)) {
+    if subscriber.dialect_event_types.as_ref().is_some_and(|types| !types.iter().any(|known| known == event_type)) {
         return Some(WhyNot::NotInDialect);
     }
-    (!listener.verified).then_some(WhyNot::NeverVerified)
+    (!subscriber.verified).then_some(WhyNot::NeverVerified)
 }
 
 async fn fate(
     context: &Context,
     event: &Event,
-    listener: &Listener,
+    subscriber: &Subscriber,
     profiles: &mut HashMap<i32, Profile>,
 ) -> Result<Fate, ActionError> {
-    let revision = listener.dialect_revision;
+    let revision = subscriber.dialect_revision;
     let profile = match profiles.entry(revision.0) {
         std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
         std::collections::hash_map::Entry::Vacant(place) => {
@@ -115,16 +115,14 @@ async fn fate(
         }
     };
     let (tenant_id, now): (TenantId, _) = (event.tenant_id, context.clock.now());
-    let headers = match &listener.headers {
-        Some(sealed) => vault::open_headers(&context.master_keys, tenant_id, listener.id, sealed)?,
-        None => Vec::new(),
-    };
-    let secrets = context.store.secrets(tenant_id, listener.id).await?;
-    let secrets = live_secrets(context, tenant_id, listener.id, &secrets, now)?;
-    let destination = Destination { url: &listener.url, headers: &headers };
-    match exhibit(profile, event, destination, &secrets, now) {
+    let sealed = subscriber.headers.as_ref();
+    let headers = vault::open_headers(&context.master_keys, tenant_id, subscriber.id, sealed)?;
+    let secrets = context.store.secrets(tenant_id, subscriber.id).await?;
+    let secrets = live_secrets(context, tenant_id, subscriber.id, &secrets, now)?;
+    let to = SentTo { url: &subscriber.url, headers: &headers };
+    match exhibit(profile, event, to, &secrets, now) {
         Ok(request) => {
-            let held = (listener.state != State::Active).then_some(listener.state);
+            let held = (subscriber.state != State::Active).then_some(subscriber.state);
             Ok(Fate::Request { request, held })
         }
         Err(NoExhibit::Unrenderable(why)) => Ok(Fate::Unrenderable(why)),
@@ -140,7 +138,7 @@ mod tests {
 
     #[test]
     fn each_webhook_is_told_why_it_gets_nothing() {
-        let listener = Listener {
+        let subscriber = Subscriber {
             id: WebhookId::from_u128(1),
             url: "https://a.example/".into(),
             events: vec!["document.*".into()],
@@ -151,10 +149,10 @@ mod tests {
             dialect_event_types: Some(vec!["document.reviewed".into()]),
             headers: None,
         };
-        assert_eq!(why_not(&listener, "document.reviewed"), None);
-        assert_eq!(why_not(&listener, "push.failed"), Some(WhyNot::NotSubscribed));
-        assert_eq!(why_not(&listener, "document.other"), Some(WhyNot::NotInDialect));
-        let unverified = Listener { verified: false, state: State::PendingVerification, ..listener };
+        assert_eq!(why_not(&subscriber, "document.reviewed"), None);
+        assert_eq!(why_not(&subscriber, "push.failed"), Some(WhyNot::NotSubscribed));
+        assert_eq!(why_not(&subscriber, "document.other"), Some(WhyNot::NotInDialect));
+        let unverified = Subscriber { verified: false, state: State::PendingVerification, ..subscriber };
         assert_eq!(why_not(&unverified, "document.reviewed"), Some(WhyNot::NeverVerified));
     }
 }

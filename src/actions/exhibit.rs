@@ -23,7 +23,7 @@ pub struct Exhibit {
 
 /// Where a request goes and what the webhook adds to it.
 #[derive(Debug, Clone, Copy)]
-pub struct Destination<'a> {
+pub struct SentTo<'a> {
     /// Where to.
     pub url: &'a str,
     /// The webhook's own headers.
@@ -46,7 +46,7 @@ pub enum NoExhibit {
 pub fn exhibit(
     profile: &Profile,
     event: &Event,
-    destination: Destination<'_>,
+    destination: SentTo<'_>,
     secrets: &[Secret],
     at: DateTime<Utc>,
 ) -> Result<Exhibit, NoExhibit> {
@@ -95,7 +95,7 @@ mod tests {
     fn show(dialect: &str, data: &'static str, secrets: &[Secret]) -> Result<Exhibit, NoExhibit> {
         let dialects = Dialects::builtin().expect("built in");
         let headers = [("X-Team".to_owned(), "blue".to_owned()), ("Authorization".to_owned(), "Basic abc".to_owned())];
-        let destination = Destination { url: "https://a.example/", headers: &headers };
+        let destination = SentTo { url: "https://a.example/", headers: &headers };
         exhibit(dialects.get(dialect).expect(dialect), &event(data), destination, secrets, DateTime::UNIX_EPOCH)
     }
 

@@ -6,7 +6,7 @@ use crate::domain::delivery::State;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::webhook;
 use crate::store::history::deliveries::Delivery;
-use crate::store::history::resend::{MOST_ATTEMPTS, Standing, Successor};
+use crate::store::history::resend::{MOST_ATTEMPTS_EVER, Standing, Successor};
 
 /// Looks at a delivery that keeps changing; more would mean that somebody works against this resend.
 const LOOKS: usize = 3;
@@ -83,7 +83,7 @@ async fn check_can_be_sent(context: &Context, tenant_id: TenantId, delivery: &De
         return Err(ActionError::conflict("event_gone", detail));
     }
     check_has_data(context, tenant_id, delivery.id.event()).await?;
-    if delivery.state == State::Dead && delivery.attempts >= MOST_ATTEMPTS {
+    if delivery.state == State::Dead && delivery.attempts >= MOST_ATTEMPTS_EVER {
         return Err(too_many());
     }
     let standing = context.store.standing(tenant_id, delivery.webhook_id).await?;

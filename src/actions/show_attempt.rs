@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::exhibit::{Destination, Exhibit, exhibit};
+use super::exhibit::{Exhibit, SentTo, exhibit};
 use super::vault::{self, Kind};
 use super::{ActionError, Context};
 use crate::dialect::Profile;
@@ -82,7 +82,7 @@ impl<'a> Past<'a> {
             return Ok(Err("its webhook is no longer known".to_owned()));
         };
         let secrets = self.secrets_at(record.started_at)?;
-        let shown = exhibit(profile, event, Destination { url, headers }, &secrets, record.started_at);
+        let shown = exhibit(profile, event, SentTo { url, headers }, &secrets, record.started_at);
         Ok(shown.map_err(|error| error.to_string()))
     }
 
@@ -104,10 +104,8 @@ impl<'a> Past<'a> {
         let Some(revision) = self.context.store.webhook_revision(tenant_id, webhook_id, revision).await? else {
             return Ok(None);
         };
-        let headers = match &revision.headers {
-            Some(sealed) => vault::open_headers(&self.context.master_keys, tenant_id, webhook_id, sealed)?,
-            None => Vec::new(),
-        };
+        let sealed = revision.headers.as_ref();
+        let headers = vault::open_headers(&self.context.master_keys, tenant_id, webhook_id, sealed)?;
         Ok(Some((revision.url, headers)))
     }
 

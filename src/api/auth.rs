@@ -48,7 +48,7 @@ needs!(
     Producer,
     /// The route resends or gives up deliveries.
     Operator,
-    /// The route reads: every key may.
+    /// The route reads: managers, operators and viewers may, producers alone may not.
     Viewer
 );
 

@@ -32,7 +32,7 @@ use crate::api::{self, Api, Front};
 use crate::beside::beside;
 use crate::config::Config;
 use crate::dialect::Dialects;
-use crate::dispatch::{self, Dispatcher, Keeper};
+use crate::dispatch::{Dispatcher, Keeper};
 use crate::domain::clock::Clock;
 use crate::domain::secret::MasterKeys;
 use crate::net::Sender;
@@ -104,8 +104,7 @@ impl App {
         let context = context(config, database).await?;
         let (mut dispatcher, mut keeper) = (None, None);
         if roles.contains(&Role::Dispatch) {
-            let dispatching = dispatch::Config { retention_days: config.retention.days, ..config.dispatch.clone() };
-            let started = Dispatcher::start(context.clone(), dispatching).await;
+            let started = Dispatcher::start(context.clone(), config.dispatch.clone()).await;
             dispatcher = Some(started.map_err(AppError::Statement)?);
             keeper = Some(Keeper::new(context.store.clone(), context.clock.clone(), config.retention.days));
         }

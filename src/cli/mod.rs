@@ -54,7 +54,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::{Role, Threads};
 use crate::config::{Loaded, Process};
-use crate::{shutdown, telemetry::log};
+use crate::{signals, telemetry::log};
 pub use failure::Failure;
 use operator::{Noun, dead_letters, deliveries, dialects, event_types, events, keys, replays, tail, tenants, webhooks};
 use paint::Paint;
@@ -213,7 +213,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::EventTypes(noun) => operate(noun, &cli.settings),
         Command::Replays(noun) => operate(noun, &cli.settings),
         Command::Tail(tail) => {
-            apart(cli.settings.config.as_deref())?.block_on(async { tail.run(shutdown::on_signals()?).await })
+            apart(cli.settings.config.as_deref())?.block_on(async { tail.run(signals::shutdown()?).await })
         }
         Command::Completions(options) => completions::run(&options),
         Command::Deliveries(noun) => operate(noun, &cli.settings),
@@ -276,7 +276,7 @@ fn run_here(command: Command, settings: &Settings) -> Result<(), Failure> {
     let threads = Threads::start(roles, threads)?;
     let api = threads.api();
     let done = threads.block_on(async {
-        let shutdown = shutdown::on_signals()?;
+        let shutdown = signals::shutdown()?;
         match command {
             Command::Dev(_) => dev::run(config, api, shutdown).await,
             Command::Serve { options, .. } => serve::run(options, config, api, shutdown).await,

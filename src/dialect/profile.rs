@@ -11,7 +11,7 @@ use super::challenge::Challenge;
 use super::error::DialectError;
 use super::file::{File, check_random_text};
 use super::keys::{Keys, RandomText, SecretShape};
-use super::sign::{Header, HeaderSlot, Signature};
+use super::sign::{Header, Signature};
 use super::splice::Unrenderable;
 use super::stamp::Stamp;
 use crate::domain::event::Event;
@@ -86,22 +86,9 @@ impl Profile {
         self.event_types.as_deref()
     }
 
-    /// Whether events of this type can be told in it.
-    #[must_use]
-    pub fn allows_event_type(&self, event_type: &str) -> bool {
-        self.event_types.as_ref().is_none_or(|types| types.iter().any(|known| known == event_type))
-    }
-
     /// Every header it sets, as the vendor spells it; a webhook's own headers may not have these names in any case.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.headers.iter().map(|header| &*header.name)
-    }
-
-    /// Whether a header carries the static token, so that its value must not be shown.
-    #[must_use]
-    pub fn is_secret_header(&self, name: &str) -> bool {
-        let named = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        named.is_some_and(|header| header.value.uses(HeaderSlot::Token))
     }
 
     /// When to attempt again.
@@ -252,11 +239,5 @@ mod tests {
         let standard = Profile::parse(STANDARD).expect("standard");
         assert!(standard.keys(&["whsec_short".into()], None).is_err());
         assert!(standard.keys(&[standard.new_secret(&[1; 32])], None).is_ok());
-    }
-
-    #[test]
-    fn only_the_header_of_the_token_is_secret() {
-        let beltic = Profile::parse(BELTIC).expect("beltic");
-        assert!(beltic.is_secret_header("x-webhook-token") && !beltic.is_secret_header("X-Webhook-Signature"));
     }
 }

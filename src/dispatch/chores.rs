@@ -3,51 +3,42 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Config;
 use super::dispatcher::Dispatcher;
 use super::steady::steadily;
 use crate::actions::Context;
-use crate::domain::clock::Clock;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
-/// How often dispatchers that stopped renewing are looked for.
-const WATCH: Duration = Duration::from_secs(1);
+/// How often it is asked whether a dispatcher stopped renewing.
+const RESCUE: Duration = Duration::from_secs(1);
 /// How often deliveries are looked for that name a holder nobody knows.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How often partitions are made ahead.
-const HOUSEKEEPING: Duration = Duration::from_hours(1);
+const PARTITIONS: Duration = Duration::from_hours(1);
 /// How often attempts that are new are described for the feed. One that is not yet is found as well, at some cost.
 const DESCRIBE: Duration = Duration::from_secs(10);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
-const GRACE: Duration = Duration::from_secs(5);
+const FORGET_AFTER: Duration = Duration::from_secs(5);
 
 /// When each chore was last done, by how long the clock had been running.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
-    /// How long finished replays are remembered.
-    retention: TimeDelta,
-    watched: Mutex<Option<Duration>>,
+    rescued: Mutex<Option<Duration>>,
     swept: Mutex<Option<Duration>>,
-    kept_house: Mutex<Option<Duration>>,
+    partitioned: Mutex<Option<Duration>>,
     described: Mutex<Option<Duration>>,
 }
 
 impl Chores {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { retention: TimeDelta::days(config.retention_days.into()), ..Self::default() }
-    }
-
     /// Does what is due.
     pub(super) async fn tick(&self, context: &Context) -> Result<(), StoreError> {
         let Context { store, clock, telemetry, .. } = context;
         let running_for = clock.running_for();
         let sweep = is_due(&self.swept, SWEEP, running_for);
-        if sweep || (is_due(&self.watched, WATCH, running_for) && store.any_lapsed(clock.now()).await?) {
-            let freed = store.rescue(clock.now(), GRACE).await?;
+        if sweep || (is_due(&self.rescued, RESCUE, running_for) && store.any_lapsed(clock.now()).await?) {
+            let freed = store.rescue(clock.now(), FORGET_AFTER).await?;
             if freed > 0 {
                 telemetry.meters.dispatch.rescued(freed);
                 warn!(deliveries = freed, "deliveries of a dispatcher that stopped are up for claiming again");
@@ -61,8 +52,11 @@ impl Chores {
         {
             warn!(error = &error as &dyn std::error::Error, "new attempts are described later");
         }
-        if is_due(&self.kept_house, HOUSEKEEPING, running_for) {
-            keep_house(store, clock, self.retention).await;
+        if is_due(&self.partitioned, PARTITIONS, running_for)
+            && let Err(error) = store.make_partitions(clock.now()).await
+        {
+            // They are made days ahead: whatever hinders it now does not hinder the next hour's.
+            warn!(error = &error as &dyn std::error::Error, "partitions of the days to come are made later");
         }
         Ok(())
     }
@@ -78,17 +72,6 @@ impl Dispatcher {
     pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
         let (done, ()) = tokio::join!(self.chores.tick(&self.context), self.vitals.tick(&self.context, &self.config));
         done
-    }
-}
-
-/// Whatever hinders it now does not hinder the next hour's: partitions are made days ahead.
-async fn keep_house(store: &Store, clock: &Clock, retention: TimeDelta) {
-    let forgotten = async {
-        store.keep_house(clock.now()).await?;
-        store.purge_replays(clock.now() - retention).await
-    };
-    if let Err(error) = forgotten.await {
-        warn!(error = &error as &dyn std::error::Error, "housekeeping is put off");
     }
 }
 

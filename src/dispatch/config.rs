@@ -23,9 +23,6 @@ pub struct Config {
     pub failing_after_seconds: u32,
     /// Seconds of nothing but failures after which a webhook is disabled, up to 7,776,000; 0 for never.
     pub disable_after_seconds: u32,
-    /// Days after which finished replays are forgotten: `retention.days`.
-    #[serde(skip)]
-    pub retention_days: u32,
 }
 
 impl Default for Config {
@@ -37,7 +34,6 @@ impl Default for Config {
             grace_seconds: 35,
             failing_after_seconds: 3_600,
             disable_after_seconds: 432_000,
-            retention_days: 30,
         }
     }
 }

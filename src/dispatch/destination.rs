@@ -57,10 +57,7 @@ impl Destination {
         row: DestinationRow,
     ) -> Result<Self, ActionError> {
         let keys = &context.master_keys;
-        let headers = match &row.headers {
-            Some(sealed) => checked(&vault::open_headers(keys, tenant_id, webhook_id, sealed)?),
-            None => Headers::default(),
-        };
+        let headers = checked(&vault::open_headers(keys, tenant_id, webhook_id, row.headers.as_ref())?);
         let mut signing = Vec::new();
         let mut token = None;
         for stored in row.secrets {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::company::Company;
 use super::destination::Destination;
+use super::shared_reads::SharedReads;
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::clock::later;
@@ -31,14 +31,14 @@ const HUSH: Duration = Duration::from_secs(1);
 /// For how long it is known of an event that its data was deleted: longer than a claim or a request takes that began before.
 const ERASED: Duration = Duration::from_hours(1);
 
-/// Destinations kept; beyond that all are read again, which is rare and cheap.
+/// Destinations kept; beyond that, any one makes room for the next.
 const MOST: usize = 20_000;
 
 /// Webhooks and dialects, as last seen.
 pub(super) struct Directory {
     context: Context,
     known: Mutex<Known>,
-    readers: Company<(TenantId, WebhookId), Found>,
+    readers: SharedReads<(TenantId, WebhookId), Found>,
     profiles: Mutex<HashMap<DialectRevision, Language>>,
 }
 
@@ -89,7 +89,7 @@ impl Directory {
             told: Vec::new(),
             drops: 0,
         };
-        Self { context, known: Mutex::new(known), readers: Company::default(), profiles: Mutex::default() }
+        Self { context, known: Mutex::new(known), readers: SharedReads::default(), profiles: Mutex::default() }
     }
 
     /// Whether the view is recent enough to send under.
@@ -97,8 +97,8 @@ impl Directory {
         self.known().seen_at.is_some_and(|at| at.elapsed() < VALIDITY)
     }
 
-    /// Whether anything was seen yet.
-    pub(super) fn has_looked(&self) -> bool {
+    /// Whether there is a view at all.
+    pub(super) fn has_view(&self) -> bool {
         self.known().seen.is_some()
     }
 
@@ -109,9 +109,9 @@ impl Directory {
         known.drops += 1;
     }
 
-    /// Looks for changes: drops what changed since the last look, and sets the clock. When the lanes have done their part, the database is to
+    /// Asks what changed: drops what did since the last time, and sets the clock. When the lanes have done their part, the database is to
     /// be told ([`Directory::tell`]).
-    pub(super) async fn look(&self) -> Result<Changes, StoreError> {
+    pub(super) async fn refresh(&self) -> Result<Changes, StoreError> {
         let store = &self.context.store;
         let (began, era) = (Instant::now(), store.era());
         let seen = {
@@ -121,7 +121,7 @@ impl Directory {
         let news = store.news(seen.as_ref(), ERASED).await?;
         if store.era() != era {
             // Where it was asked, another server may have answered.
-            return Box::pin(self.look()).await;
+            return Box::pin(self.refresh()).await;
         }
         self.context.clock.follow(news.database_now, began.elapsed());
         let now = self.context.clock.now();

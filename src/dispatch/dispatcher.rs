@@ -17,7 +17,7 @@ use super::directory::{Changes, Directory};
 use super::lanes::{Lanes, Pushed};
 use super::lease::Lease;
 use super::settler::Settler;
-use super::steady::steadily;
+use super::steady::{LONGEST_PAUSE, steadily};
 use super::vitals::Vitals;
 use super::workers::Crew;
 use crate::actions::Context;
@@ -29,8 +29,6 @@ use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
-/// While the database is away or slow, it is tried this often.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Delivers what is due, as long as it is told to.
 pub struct Dispatcher {
@@ -50,7 +48,7 @@ pub struct Dispatcher {
     /// A lane runs low while more of it is in the database.
     pub(super) low: Notify,
     /// A worker left or a tick put something right: time to see whether all is quiet.
-    pub(super) changed: Notify,
+    pub(super) maybe_quiet: Notify,
     pub(super) closing: AtomicBool,
     pub(super) tasks: TaskTracker,
 }
@@ -70,14 +68,14 @@ impl Dispatcher {
             lease,
             directory: Directory::new(context.clone()),
             settler,
-            chores: Chores::new(&config),
+            chores: Chores::default(),
             vitals,
             lanes: Mutex::new(Lanes::new(usize::try_from(config.max_in_flight).unwrap_or(usize::MAX))),
             crew: Crew::new(),
             returned: Mutex::default(),
             resting: Mutex::default(),
             low: Notify::new(),
-            changed: Notify::new(),
+            maybe_quiet: Notify::new(),
             closing: AtomicBool::new(false),
             tasks,
             context,
@@ -150,7 +148,7 @@ impl Dispatcher {
             // A number that is on its way out is not to wait for a receiver that is slow.
             self.take_back(|claimed| claimed.holder.id() != successor);
         }
-        match self.directory.look().await? {
+        match self.directory.refresh().await? {
             Changes::All => self.take_back(|_| true),
             Changes::Of(webhooks, events) if webhooks.is_empty() && events.is_empty() => {}
             // What waits for a webhook that takes nothing any more must not wait here for what is under way.
@@ -182,7 +180,7 @@ impl Dispatcher {
         self.release_returned().await?;
         self.lease.retire(&self.context.store).await?;
         self.claim_due().await?;
-        self.changed.notify_waiters();
+        self.maybe_quiet.notify_waiters();
         Ok(())
     }
 
@@ -238,11 +236,11 @@ impl Dispatcher {
         self.employ(hired);
     }
 
-    /// What to lease under; `None` while nothing may be leased. Before the first look nothing is: of changes until then there is no news.
+    /// What to lease under; `None` while nothing may be leased. Before there is a view nothing is: of changes until then there is no news.
     pub(super) fn claims_under(&self) -> Option<Holder> {
         // The end waits for every clone of a holder, so that is taken before it is asked whether this is the end.
         let holder = self.lease.holder()?;
-        (self.directory.has_looked() && !self.closing.load(Ordering::Relaxed)).then_some(holder)
+        (self.directory.has_view() && !self.closing.load(Ordering::Relaxed)).then_some(holder)
     }
 
     /// Takes back a delivery that cannot be sent now, with all that waits behind it.

@@ -63,10 +63,10 @@ impl Dispatcher {
         }
     }
 
-    /// `None` means that the webhook takes nothing now, or that the lease ran out.
+    /// `None` where the webhook takes nothing now or was deleted, the event's data was deleted, or the lease ran out.
     async fn journey(self: &Arc<Self>, claimed: &Claimed) -> Result<Option<Ended>, ActionError> {
         let Language { profile, meters } = self.directory.language(claimed.dialect).await?;
-        // From here on nothing waits but for a connection, and then all this is asked again.
+        // Below, only making a connection waits. If anything changed meanwhile, `send` returns `None`, and all of this runs again.
         let Some(destination) = self.present_destination(claimed).await? else { return Ok(None) };
         let now = self.context.clock.now();
         if !self.directory.takes(claimed.webhook_id, &destination, now) || self.directory.is_erased(claimed.event.id) {
@@ -152,13 +152,13 @@ impl Dispatcher {
     ) -> Result<Option<Outcome>, ActionError> {
         let target = match &destination.target {
             Ok(target) => target.clone(),
-            Err(refused) => return Ok(Some(blocked(refused.to_string()))),
+            Err(refused) => return Ok(Some(Outcome::blocked(refused.to_string()))),
         };
         let keys = destination.keys(profile, claimed.dialect, now)?;
         let signed = profile.sign(&*claimed.event, body, &keys, now);
         let mut headers = match with_custom(&destination.headers, &signed.headers) {
             Ok(headers) => headers,
-            Err(refused) => return Ok(Some(blocked(refused))),
+            Err(refused) => return Ok(Some(Outcome::blocked(refused))),
         };
         // Where the trace is not recorded here, the receiver goes on from where the producer was.
         let trace = spans.as_mut().map(|spans| spans.send(now)).or(claimed.trace);
@@ -227,10 +227,6 @@ fn with_custom(custom: &Headers, signed: &[(Arc<str>, String)]) -> Result<Header
     Ok(headers)
 }
 
-fn blocked(error: String) -> Outcome {
-    Outcome { class: Class::BlockedAddress, answer: None, error: Some(error), duration: Duration::ZERO }
-}
-
 /// In words that its tenant may read: the class and the status, nothing of the network.
 fn reason_to_give_up(outcome: &Outcome) -> String {
     match outcome.status() {
@@ -250,10 +246,10 @@ fn pace_after(attempt: Option<&Attempt>, decision: Decision) -> Pace {
 
 fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
     let outcome = attempt.map(|attempt| &attempt.outcome);
-    let (verdict, due) = match decision.verdict {
-        Verdict::Delivered => ("delivered", None),
-        Verdict::RetryAt(due) => ("retry", Some(due)),
-        Verdict::Dead(reason) => (reason.as_str(), None),
+    let (due, reason) = match decision.verdict {
+        Verdict::Delivered => (None, None),
+        Verdict::RetryAt(due) => (Some(due), None),
+        Verdict::Dead(reason) => (None, Some(reason.as_str())),
     };
     info!(
         tenant.id = %claimed.tenant_id,
@@ -265,7 +261,8 @@ fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
         outcome = outcome.map_or("none", |outcome| outcome.class.as_str()),
         status = outcome.and_then(Outcome::status),
         duration_ms = outcome.map(|outcome| u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX)),
-        verdict,
+        verdict = decision.verdict.as_str(),
+        reason,
         due = due.map(write_time),
         error = outcome.and_then(|outcome| outcome.error.as_deref()),
         "delivery.attempted"

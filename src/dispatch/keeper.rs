@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -47,9 +48,14 @@ impl Keeper {
 
     /// Does what there is to do. `None` while another process does.
     pub async fn tidy(&self) -> Result<Option<Tidied>, StoreError> {
-        let Some(mut turn) = self.store.turn().await? else { return Ok(None) };
-        let tidied = turn.tidy(self.clock.now(), self.days).await;
-        turn.end().await?;
+        let Some(mut lock) = self.store.lock_retention().await? else { return Ok(None) };
+        let now = self.clock.now();
+        let tidied = async {
+            self.store.purge_replays(now - TimeDelta::days(self.days.into())).await?;
+            lock.tidy(now, self.days).await
+        };
+        let tidied = tidied.await;
+        lock.release().await?;
         let tidied = tidied?;
         if tidied.rounds > 0 || tidied.buried > 0 {
             let swap_ms = u64::try_from(tidied.longest_swap.as_millis()).unwrap_or(u64::MAX);

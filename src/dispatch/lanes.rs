@@ -130,8 +130,8 @@ impl Lanes {
         hired
     }
 
-    /// Hires workers for what a lane may start, its pace having grown, beside what the caller and those will who are about to ask. Says
-    /// how many.
+    /// Hires workers for what a lane may start now that its pace has grown, less those already hired that have no delivery yet and are
+    /// about to ask for one. Says how many.
     pub(super) fn hire_beside(&mut self, id: WebhookId) -> usize {
         let free = self.capacity - self.in_flight;
         let startable = self.by_webhook.get(&id).map_or(0, |lane| lane.startable(free));

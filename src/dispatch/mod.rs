@@ -27,7 +27,6 @@
 pub mod benched;
 mod chores;
 mod claiming;
-mod company;
 mod config;
 mod destination;
 mod directory;
@@ -39,6 +38,7 @@ mod lease;
 mod quiet;
 mod replays;
 mod settler;
+mod shared_reads;
 mod shutdown;
 mod spans;
 mod steady;

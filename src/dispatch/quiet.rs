@@ -24,7 +24,7 @@ impl Dispatcher {
     /// Waits until nothing waits or is under way in this process: for tests.
     pub async fn quiet(&self) {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.maybe_quiet.notified();
             if self.lanes().is_idle() {
                 break;
             }

@@ -11,6 +11,7 @@ use tracing::{error, warn};
 
 use super::lease::Lease;
 use super::spans::AttemptSpans;
+use super::steady::LONGEST_PAUSE;
 use super::vitals::Vitals;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
@@ -20,7 +21,7 @@ use crate::store::outbox::settle::Settlement;
 use crate::telemetry::meters::Meters;
 
 /// Statements under way at once.
-const WORKERS: usize = 2;
+const RECORDERS: usize = 2;
 /// How long the first result of a batch waits for others: nobody waits for it, and a statement costs as much as many rows.
 /// What a process does not record before it dies is sent again.
 const LINGER: Duration = Duration::from_millis(25);
@@ -28,9 +29,8 @@ const LINGER: Duration = Duration::from_millis(25);
 const BATCH: usize = 500;
 /// Results that wait; beyond that, workers wait to hand theirs in.
 const QUEUE: usize = 1_024;
-/// The first pause between tries while the database is away; each is twice the one before, up to the longest.
+/// The first pause between tries while the database is away; each is twice the one before, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
 type HandedIn = (Settlement, Option<AttemptSpans>);
@@ -57,7 +57,7 @@ impl Settler {
         let (queue, results) = mpsc::channel(QUEUE);
         let results = Arc::new(Mutex::new(results));
         let open = Arc::new(Open::default());
-        for _ in 0..WORKERS {
+        for _ in 0..RECORDERS {
             let Context { store, clock, telemetry, .. } = context.clone();
             let (lease, vitals) = (Arc::clone(lease), Arc::clone(vitals));
             let desk = Desk { store, clock, lease, vitals, meters: telemetry.meters };

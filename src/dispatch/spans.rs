@@ -51,14 +51,12 @@ impl AttemptSpans {
 
     /// The result is handed in, to be recorded.
     pub(super) fn settle(&mut self, verdict: Verdict, now: DateTime<Utc>) {
-        let word = match verdict {
-            Verdict::Delivered => "delivered",
-            Verdict::RetryAt(_) => "retry",
-            Verdict::Dead(reason) => reason.as_str(),
-        };
-        self.attempt.note("tidings.verdict", word);
+        self.attempt.note("tidings.verdict", verdict.as_str());
+        if let Verdict::Dead(reason) = verdict {
+            self.attempt.note("tidings.reason", reason.as_str());
+        }
         if verdict != Verdict::Delivered {
-            self.attempt.fail(word);
+            self.attempt.fail(verdict.as_str());
         }
         self.part = Some(self.attempt.part("settle", Kind::Internal, now));
     }

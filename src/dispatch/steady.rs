@@ -6,8 +6,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::dispatcher::LONGEST_PAUSE;
 use crate::store::StoreError;
+
+/// While the database is away or slow, it is tried this often.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Does something at a steady pace until the end, and more slowly as long as it fails.
 pub(super) async fn steadily<F: Future<Output = Result<(), StoreError>>>(

@@ -28,7 +28,7 @@ impl Dispatcher {
                 let mut turn = Turn { dispatcher: &self, webhook_id: claimed.webhook_id, pace: None };
                 turn.pace = Some(self.deliver(claimed).await);
             }
-            self.changed.notify_waiters();
+            self.maybe_quiet.notify_waiters();
             let called = self.crew.rest();
             drop(self);
             let Ok(dispatcher) = called.await else { return };

@@ -8,7 +8,8 @@
 //!             │                                         ├─ given up ──→  dead ── deleted ──→ cancelled
 //!             └───────────────── resend ────────────────┴──────────────────┘
 //! ```
-//! A leased delivery is still `pending` to its reader. Deleting its webhook, or dropping its backlog, cancels a pending one.
+//! A leased delivery is still `pending` to its reader. Deleting its webhook or its event's data, or dropping the backlog, cancels a
+//! pending one.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -54,7 +55,7 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadReason {
-    /// The schedule ran out.
+    /// The schedule ran out, or its lease ended without a result [`MOST_LAPSES`](super::lease::MOST_LAPSES) times in a row.
     AttemptsExhausted,
     /// The receiver answered a status after which another attempt is useless.
     TerminalStatus,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// Classes of a histogram: the first is up to a millisecond, the last beyond 35 seconds, longer than any attempt.
+/// Classes of a histogram: the first is up to a millisecond, the last holds all beyond 35 seconds.
 const CLASSES: usize = 48;
 /// Each class is this many times the one before.
 const STEP: f64 = 1.25;

@@ -49,8 +49,8 @@ impl Holder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DialectRevision(pub i32);
 
-/// A claimed delivery: whoever has this value may make one attempt and settle it. There is no other way to get one
-/// than from the store, and settling consumes it.
+/// A claimed delivery: whoever has this value may make one attempt and settle it. Holder and attempt are what the database knows
+/// the lease by.
 #[derive(Debug)]
 pub struct Claimed {
     /// Whose it is.

@@ -134,6 +134,12 @@ impl RetryAfter {
 }
 
 impl Outcome {
+    /// Nothing was sent, since the destination may not be sent to.
+    #[must_use]
+    pub const fn blocked(error: String) -> Self {
+        Self { class: Class::BlockedAddress, answer: None, error: Some(error), duration: Duration::ZERO }
+    }
+
     /// The status, where one arrived.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

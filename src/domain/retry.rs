@@ -62,6 +62,15 @@ impl RetryPolicy {
     }
 }
 
+/// Attempts that one delivery can have, whoever writes the schedule.
+pub const MOST_ATTEMPTS: u16 = 50;
+/// Seconds that one wait can last: a week.
+pub const LONGEST_WAIT_SECONDS: f64 = 604_800.0;
+/// Seconds that a wait of exponential backoff lasts at most, where nothing else is said: a day.
+pub const DEFAULT_MAX_SECONDS: f64 = 86_400.0;
+/// The share by which a wait is stretched or shortened at random, where nothing else is said.
+pub const DEFAULT_JITTER: f64 = 0.1;
+
 /// What becomes of the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -71,6 +80,18 @@ pub enum Verdict {
     RetryAt(DateTime<Utc>),
     /// Given up.
     Dead(DeadReason),
+}
+
+impl Verdict {
+    /// The word for it in SQL, JSON, logs and traces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::RetryAt(_) => "retry",
+            Self::Dead(_) => "dead",
+        }
+    }
 }
 
 /// What an outcome says about the webhook as a whole.

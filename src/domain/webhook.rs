@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ids::{TenantId, WebhookId};
+use super::retry::{DEFAULT_JITTER, DEFAULT_MAX_SECONDS};
 use super::secret::Sealed;
 
 /// Where a webhook stands.
@@ -173,11 +174,11 @@ const fn default_factor() -> f64 {
 }
 
 const fn default_max_seconds() -> f64 {
-    86_400.0
+    DEFAULT_MAX_SECONDS
 }
 
 const fn default_jitter() -> f64 {
-    0.1
+    DEFAULT_JITTER
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{Store, StoreError};
 
 /// An open transaction that sees the database as it was, which is what holds back vacuum. Dropping it ends it.
 #[derive(Debug)]
-pub struct Snapshot(#[expect(dead_code, reason = "held, not used")] Transaction);
+pub struct HeldSnapshot(#[expect(dead_code, reason = "held, not used")] Transaction);
 
 impl Store {
     /// Bytes of log written since the database was made.
@@ -39,12 +39,12 @@ impl Store {
     }
 
     /// Opens a transaction with a snapshot, and leaves it idle.
-    pub async fn hold_snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub async fn hold_snapshot(&self) -> Result<HeldSnapshot, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         // The one transaction that is meant to be left so.
         sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(&mut *transaction).await?;
         // The first statement that reads takes the snapshot.
         sqlx::query!("SELECT 1 AS one").fetch_one(&mut *transaction).await?;
-        Ok(Snapshot(transaction))
+        Ok(HeldSnapshot(transaction))
     }
 }

@@ -18,7 +18,7 @@ use super::outbox::routes::Routes;
 pub struct Config {
     /// A `postgres://` URL, which may name several hosts, or `embedded` for a private server.
     pub url: String,
-    /// Where the embedded server keeps its data; empty chooses `data/postgres` in the working folder where that works.
+    /// Where the embedded server keeps its data; empty leaves it to [`data_dir`](crate::embedded::Config::default_data_dir).
     pub data_dir: String,
     /// Connections for requests and chores.
     pub connections: u32,

@@ -25,7 +25,7 @@ const PLANS: [(&str, &str); 4] =
 /// How long an idempotency key is remembered.
 const KEYS: Duration = Duration::from_hours(24);
 
-/// What a turn has done.
+/// What was done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tidied {
     /// Rounds in which days were dropped.
@@ -38,10 +38,10 @@ pub struct Tidied {
     pub forgotten: u64,
 }
 
-/// One process's turn at tidying up: nobody else has one as long as this exists.
+/// One process's right to tidy up: nobody else has it as long as this exists.
 #[derive(Debug)]
-pub struct Turn {
-    /// Its own, so that the lock goes with it however the turn ends.
+pub struct RetentionLock {
+    /// Its own, so that the lock goes with it however the work ends.
     connection: Session,
 }
 
@@ -49,24 +49,24 @@ pub struct Turn {
 type Place = (Uuid, Uuid);
 
 impl Store {
-    /// A turn at tidying up; `None` while another process has one.
-    pub async fn turn(&self) -> Result<Option<Turn>, StoreError> {
+    /// The right to tidy up; `None` while another process has it.
+    pub async fn lock_retention(&self) -> Result<Option<RetentionLock>, StoreError> {
         let adapt = |options: PgConnectOptions| options.options([("lock_timeout", LOCK_TIMEOUT)]).options(PLANS);
         let mut connection = self.pool.apart(adapt).await?;
         let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('tidings.retention')) AS "locked!""#)
             .fetch_one(&mut connection)
             .await?;
         if locked {
-            return Ok(Some(Turn { connection }));
+            return Ok(Some(RetentionLock { connection }));
         }
         connection.close().await?;
         Ok(None)
     }
 }
 
-impl Turn {
+impl RetentionLock {
     /// Does all there is to do at `now`, where things are kept for so many days. What it has done is done, also where it then
-    /// fails; the next turn goes on from there.
+    /// fails; the next time goes on from there.
     pub async fn tidy(&mut self, now: DateTime<Utc>, days: u32) -> Result<Tidied, StoreError> {
         let horizon = now.checked_sub_days(Days::new(days.into())).unwrap_or(DateTime::UNIX_EPOCH);
         let mut tidied = Tidied { forgotten: self.forget_keys(now - KEYS).await?, ..Tidied::default() };
@@ -80,8 +80,8 @@ impl Turn {
         Ok(tidied)
     }
 
-    /// Ends the turn.
-    pub async fn end(self) -> Result<(), StoreError> {
+    /// Gives it up.
+    pub async fn release(self) -> Result<(), StoreError> {
         Ok(self.connection.close().await?)
     }
 

@@ -113,7 +113,7 @@ async fn begin(pacer: &Pacer, turns: &Arc<Semaphore>, is_large: bool) -> Option<
 impl Desk {
     /// Stores batches in one statement, or each by itself where that fails for one of them, and tells each producer what became of its own.
     async fn answer_batches(&self, mut waiting: Vec<Waiting>) {
-        // Who hung up before it began has it not begun.
+        // One whose producer hung up before it began is not begun.
         waiting.retain(|batch| !batch.answer.is_closed());
         if waiting.is_empty() {
             return;

@@ -71,9 +71,12 @@ impl Pacer {
     }
 }
 
-/// Waits until at most `enough` are left to send, and says how many are. That is in vain where a stretch leaves hardly fewer, what comes
-/// meanwhile included: its part of what is too much, or of a quarter of [`ENOUGH`] if that is less. It is an error then, with all that are
-/// left. And after so many stretches, an error with what as many more, each as good as the last, would leave.
+/// Waits until at most `enough` are left to send, and says how many are. Progress is looked at after each stretch ([`STRETCH`]).
+///
+/// # Errors
+/// With how many are expected to stay. Either a stretch took away too little, what came meanwhile included: less than its part of what
+/// was too much, or of a quarter of [`ENOUGH`] if that is less. That is all that are left. Or `patience` stretches went by: that is what
+/// as many more, each as good as the last, would leave.
 async fn catch_up(target: &dyn HandOffTarget, enough: usize, patience: u16) -> Result<usize, usize> {
     let begun = Instant::now();
     let (mut before, mut since) = (target.waiting(), begun);

@@ -171,7 +171,7 @@ impl Desk {
         let mut held = HashMap::new();
         for Waiting { event, producer } in waiting {
             let _turn = self.apart.turn(tenant_id).await;
-            // Who hung up before it began has it not begun.
+            // One whose producer hung up before it began is not begun.
             if producer.answer.is_closed() {
                 continue;
             }

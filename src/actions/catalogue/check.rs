@@ -21,7 +21,7 @@ const MAX_FAULTS: usize = 100;
 
 /// What the catalogue says of events that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verdict {
+pub struct Deprecation {
     /// Since when a type among them is deprecated; of several, the earliest.
     pub deprecated_at: Option<DateTime<Utc>>,
 }
@@ -35,8 +35,8 @@ pub async fn check(
     events: &[NewEvent],
     now: DateTime<Utc>,
     place: impl Fn(usize) -> String + Copy + Send + 'static,
-) -> Result<Verdict, ActionError> {
-    let Some(catalogue) = catalogues.of(tenant_id).await? else { return Ok(Verdict::default()) };
+) -> Result<Deprecation, ActionError> {
+    let Some(catalogue) = catalogues.of(tenant_id).await? else { return Ok(Deprecation::default()) };
     let all = events.iter().map(|new| &new.event).enumerate();
     let checked = hold(&catalogue, all.clone(), place).await;
     if checked.is_ok() || events.iter().all(|new| new.idempotency_key.is_none()) {
@@ -50,10 +50,10 @@ async fn hold(
     catalogue: &Catalogue,
     events: impl Iterator<Item = (usize, &Arc<Event>)> + Clone,
     place: impl Fn(usize) -> String + Send + 'static,
-) -> Result<Verdict, ActionError> {
+) -> Result<Deprecation, ActionError> {
     prepare(catalogue, events.clone()).await;
     let sorted = Sorted::of(catalogue, events, &place);
-    let Sorted { verdict, mut faults, to_check, steps } = sorted;
+    let Sorted { deprecation, mut faults, to_check, steps } = sorted;
     let check = move || {
         for (index, event, schema) in to_check {
             let misfits = schema.check(&event.data);
@@ -75,7 +75,7 @@ async fn hold(
             || vec![Fault::new("", "unchecked", "the check of the data was interrupted: repeat the request")];
         tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| unchecked())
     };
-    if faults.is_empty() { Ok(verdict) } else { Err(ActionError::Invalid(faults)) }
+    if faults.is_empty() { Ok(deprecation) } else { Err(ActionError::Invalid(faults)) }
 }
 
 /// Makes those schemas ready that were not used before, beside the threads that serve others too: a large one takes up to seconds.
@@ -90,7 +90,7 @@ async fn prepare(catalogue: &Catalogue, events: impl Iterator<Item = (usize, &Ar
 
 /// Events as far as their types alone decide.
 struct Sorted {
-    verdict: Verdict,
+    deprecation: Deprecation,
     faults: Vec<Fault>,
     to_check: Vec<(usize, Arc<Event>, Arc<Schema>)>,
     steps: usize,
@@ -102,7 +102,8 @@ impl Sorted {
         events: impl Iterator<Item = (usize, &'a Arc<Event>)>,
         place: &impl Fn(usize) -> String,
     ) -> Self {
-        let mut sorted = Self { verdict: Verdict::default(), faults: Vec::new(), to_check: Vec::new(), steps: 0 };
+        let mut sorted =
+            Self { deprecation: Deprecation::default(), faults: Vec::new(), to_check: Vec::new(), steps: 0 };
         for (index, event) in events {
             let Some(rule) = catalogue.rule(&event.event_type) else {
                 let detail = format!(
@@ -112,8 +113,8 @@ impl Sorted {
                 sorted.faults.push(Fault::new(format!("{}/type", place(index)), "unknown_event_type", detail));
                 continue;
             };
-            let earliest = [sorted.verdict.deprecated_at, rule.deprecated_at].into_iter().flatten().min();
-            sorted.verdict.deprecated_at = earliest;
+            let earliest = [sorted.deprecation.deprecated_at, rule.deprecated_at].into_iter().flatten().min();
+            sorted.deprecation.deprecated_at = earliest;
             let Some(schema) = rule.schema() else { continue };
             sorted.steps = sorted.steps.saturating_add(schema.weight().saturating_mul(values(&event.data)));
             if sorted.steps > MAX_STEPS {

@@ -26,6 +26,6 @@ mod check;
 mod describe;
 pub mod view;
 
-pub use check::{Verdict, check};
+pub use check::{Deprecation, check};
 pub use describe::{Description, describe, forget};
 pub use view::Catalogues;

@@ -9,7 +9,7 @@ use super::Request;
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::replay::{SkipReason, Skipped};
-use crate::store::replays::WebhookForecast as Counts;
+use crate::store::replays::WebhookCounts;
 
 /// Rows that are looked at with one statement.
 const PAGE: i64 = 20_000;
@@ -39,7 +39,7 @@ pub struct WebhookForecast {
 /// Says what a replay would do.
 pub async fn forecast(context: &Context, tenant_id: TenantId, request: &Request) -> Result<Forecast, ActionError> {
     let (now, deadline) = (context.clock.now(), Instant::now() + LONGEST);
-    let mut counts: BTreeMap<WebhookId, Counts> = BTreeMap::new();
+    let mut counts: BTreeMap<WebhookId, WebhookCounts> = BTreeMap::new();
     let mut below = None;
     let complete = loop {
         let Request { source, filter, .. } = request;
@@ -60,14 +60,14 @@ pub async fn forecast(context: &Context, tenant_id: TenantId, request: &Request)
     Ok(Forecast { complete, webhooks })
 }
 
-fn add(counts: &mut Counts, more: &Counts) {
+fn add(counts: &mut WebhookCounts, more: &WebhookCounts) {
     counts.total += more.total;
     counts.event_gone += more.event_gone;
     counts.already_resent += more.already_resent;
 }
 
 /// A webhook that cannot receive is the first reason, as it is for the replay itself.
-fn told(counts: &Counts, cannot_receive: Option<SkipReason>) -> WebhookForecast {
+fn told(counts: &WebhookCounts, cannot_receive: Option<SkipReason>) -> WebhookForecast {
     let mut skipped = Skipped::new();
     if let Some(reason) = cannot_receive {
         skipped.insert(reason, counts.total);

@@ -10,6 +10,7 @@ use crate::actions::{ActionError, Context, Fault, Member, vault};
 use crate::dialect::{Keys, Profile};
 use crate::domain::event::{is_event_pattern, pattern_matches};
 use crate::domain::pointer::escape;
+use crate::domain::retry::{LONGEST_WAIT_SECONDS, MOST_ATTEMPTS};
 use crate::domain::secret::SecretError;
 use crate::domain::tenant::Environment;
 use crate::domain::webhook::{RetryOverride, Webhook};
@@ -140,7 +141,7 @@ impl Check<'_> {
     }
 
     fn retry(&mut self, retry: &RetryOverride) {
-        if !(1..=50).contains(&retry.max_attempts) {
+        if !(1..=MOST_ATTEMPTS).contains(&retry.max_attempts) {
             self.fault("/retry/max_attempts", "out_of_range", "must be from 1 to 50");
         }
         let numbers = [
@@ -152,7 +153,13 @@ impl Check<'_> {
                 "above 0 and at most 86400",
             ),
             ("factor", retry.factor, retry.factor >= 1.0, 10.0, "from 1 to 10"),
-            ("max_seconds", retry.max_seconds, retry.max_seconds > 0.0, 604_800.0, "above 0 and at most 604800"),
+            (
+                "max_seconds",
+                retry.max_seconds,
+                retry.max_seconds > 0.0,
+                LONGEST_WAIT_SECONDS,
+                "above 0 and at most 604800",
+            ),
             ("jitter", retry.jitter, retry.jitter >= 0.0, 1.0, "from 0 to 1"),
         ];
         for (name, value, is_enough, most, allowed) in numbers {

@@ -47,10 +47,7 @@ const NOUN: &str = "webhook";
 
 /// A webhook's own headers, opened.
 pub fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
-    match &webhook.headers {
-        Some(sealed) => vault::open_headers(&context.master_keys, webhook.tenant_id, webhook.id, sealed),
-        None => Ok(Vec::new()),
-    }
+    vault::open_headers(&context.master_keys, webhook.tenant_id, webhook.id, webhook.headers.as_ref())
 }
 
 async fn find(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Webhook, ActionError> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::own_headers;
+use crate::actions::show_attempt::live_secrets;
 use crate::actions::vault::{self, Kind};
 use crate::actions::{ActionError, Context};
 use crate::dialect::{Keys, Profile, Signed};
-use crate::domain::outcome::{Class, Outcome};
+use crate::domain::outcome::Outcome;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
 use crate::net::{Headers, Request, Target, check_custom_headers};
@@ -26,16 +27,12 @@ impl Outgoing {
     /// Opens what a request made `now` needs.
     pub(super) async fn open(context: &Context, webhook: &Webhook, now: DateTime<Utc>) -> Result<Self, ActionError> {
         let rows = context.store.secrets(webhook.tenant_id, webhook.id).await?;
-        let open = |kind: Kind, row: &SecretRow| {
-            vault::open(&context.master_keys, webhook.tenant_id, webhook.id, kind, &row.sealed)
+        let open = |row: &SecretRow| {
+            vault::open(&context.master_keys, webhook.tenant_id, webhook.id, Kind::Token, &row.sealed)
         };
-        let of_kind = |kind: Kind| rows.iter().filter(move |row| row.kind == kind.as_str());
-        let live = of_kind(Kind::Signing)
-            .filter(|row| row.valid_from <= now && row.valid_until.is_none_or(|until| now < until))
-            .map(|row| open(Kind::Signing, row))
-            .collect::<Result<Vec<_>, _>>()?;
-        let token = of_kind(Kind::Token).next().map(|row| open(Kind::Token, row)).transpose()?;
-        Ok(Self { signing: live, own: own_headers(context, webhook)?, token })
+        let signing = live_secrets(context, webhook.tenant_id, webhook.id, &rows, now)?;
+        let token = rows.iter().find(|row| row.kind == Kind::Token.as_str()).map(open).transpose()?;
+        Ok(Self { signing, own: own_headers(context, webhook)?, token })
     }
 
     /// What signs.
@@ -59,12 +56,7 @@ impl Outgoing {
                 let headers = self.headers(profile, &signed);
                 context.sender.send_beside(Request { target, headers, body: signed.body, timeout }).await
             }
-            Err(error) => Outcome {
-                class: Class::BlockedAddress,
-                answer: None,
-                error: Some(error.to_string()),
-                duration: Duration::ZERO,
-            },
+            Err(error) => Outcome::blocked(error.to_string()),
         }
     }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::outgoing::Outgoing;
 use super::{find, profile_of};
-use crate::actions::exhibit::{Destination, Exhibit, NoExhibit, exhibit};
+use crate::actions::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
 use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::event::{Event, pattern_matches};
@@ -43,8 +43,8 @@ pub async fn send_test(context: &Context, tenant_id: TenantId, id: WebhookId) ->
     let now = context.clock.now();
     let event = sample(context, &webhook, &profile, now).await?;
     let outgoing = Outgoing::open(context, &webhook, now).await?;
-    let destination = Destination { url: &webhook.url, headers: &outgoing.own };
-    let request = exhibit(&profile, &event, destination, &outgoing.signing, now).map_err(unfit)?;
+    let to = SentTo { url: &webhook.url, headers: &outgoing.own };
+    let request = exhibit(&profile, &event, to, &outgoing.signing, now).map_err(unfit)?;
     let body = profile.render_body(&event).map_err(|error| unfit(error.into()))?;
     let signed = profile.sign(&event, body, &outgoing.keys(&profile)?, now);
     let outcome = outgoing.send(context, &webhook, &profile, signed).await;

@@ -19,29 +19,29 @@ pub(super) struct Memory<K, V>(RwLock<Entries<K, V>>);
 struct Entries<K, V> {
     known: HashMap<K, (V, Instant)>,
     /// Counts how often everything was forgotten.
-    era: u64,
+    forgets: u64,
 }
 
 impl<K, V> Default for Memory<K, V> {
     fn default() -> Self {
-        Self(RwLock::new(Entries { known: HashMap::new(), era: 0 }))
+        Self(RwLock::new(Entries { known: HashMap::new(), forgets: 0 }))
     }
 }
 
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
-    /// An answer that is still trusted; otherwise the era, to [`Memory::keep`] a new answer with.
+    /// An answer that is still trusted; otherwise how often it was forgotten by then, to [`Memory::keep`] a new answer with.
     pub(super) fn recall(&self, key: &K) -> Result<V, u64> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match entries.known.get(key) {
             Some((value, until)) if Instant::now() < *until => Ok(value.clone()),
-            _ => Err(entries.era),
+            _ => Err(entries.forgets),
         }
     }
 
     /// Keeps an answer, unless everything was forgotten since its question was put: it may be what was revoked.
-    pub(super) fn keep(&self, key: K, value: V, era: u64) {
+    pub(super) fn keep(&self, key: K, value: V, forgets: u64) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.era != era {
+        if entries.forgets != forgets {
             return;
         }
         if entries.known.len() >= CAPACITY {
@@ -54,7 +54,7 @@ impl<K: Eq + Hash, V: Clone> Memory<K, V> {
     pub(super) fn forget(&self) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         entries.known.clear();
-        entries.era += 1;
+        entries.forgets += 1;
     }
 }
 
@@ -65,12 +65,12 @@ mod tests {
     #[test]
     fn an_answer_that_was_under_way_while_all_was_forgotten_is_not_kept() {
         let memory = Memory::default();
-        let era = memory.recall(&1).expect_err("nothing is known");
-        memory.keep(1, "one", era);
+        let forgets = memory.recall(&1).expect_err("nothing is known");
+        memory.keep(1, "one", forgets);
         assert_eq!(memory.recall(&1), Ok("one"));
-        let era = memory.recall(&2).expect_err("not known");
+        let forgets = memory.recall(&2).expect_err("not known");
         memory.forget();
-        memory.keep(2, "two", era);
+        memory.keep(2, "two", forgets);
         assert!(memory.recall(&1).is_err() && memory.recall(&2).is_err());
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::dialect::error::DialectError;
-use crate::domain::retry::{RetryPolicy, StatusRange};
+use crate::domain::retry::{
+    DEFAULT_JITTER, DEFAULT_MAX_SECONDS, LONGEST_WAIT_SECONDS, MOST_ATTEMPTS, RetryPolicy, StatusRange,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +25,7 @@ pub(crate) struct RetryTable {
 }
 
 const fn default_jitter() -> f64 {
-    0.1
+    DEFAULT_JITTER
 }
 
 /// One status, or two with a dash between them.
@@ -33,13 +35,6 @@ enum Status {
     One(u16),
     Range(String),
 }
-
-/// Attempts that one delivery can have, as for a webhook's own retry rules.
-const MOST_ATTEMPTS: usize = 50;
-/// Seconds that one wait can last: a week.
-const LONGEST_WAIT: f64 = 604_800.0;
-/// Seconds that a wait of exponential backoff lasts at most, unless the file says otherwise: a day.
-const DEFAULT_MAX_SECONDS: f64 = 86_400.0;
 
 impl RetryTable {
     pub(crate) fn compile(&self) -> Result<RetryPolicy, DialectError> {
@@ -66,7 +61,9 @@ impl RetryTable {
             let problem = "must stand alone, without `max_attempts`, `initial_seconds`, `factor` and `max_seconds`";
             return Err(DialectError::at("retry.waits_seconds", problem));
         }
-        if waits.len() >= MOST_ATTEMPTS || !waits.iter().all(|wait| (0.0..=LONGEST_WAIT).contains(wait)) {
+        if waits.len() >= usize::from(MOST_ATTEMPTS)
+            || !waits.iter().all(|wait| (0.0..=LONGEST_WAIT_SECONDS).contains(wait))
+        {
             return Err(DialectError::at("retry.waits_seconds", "must be at most 49 waits of 0 to 604800 seconds"));
         }
         Ok(waits.iter().copied().map(Duration::from_secs_f64).collect())
@@ -81,11 +78,11 @@ impl RetryTable {
         };
         let factor = self.factor.unwrap_or(2.0);
         let max = self.max_seconds.unwrap_or(DEFAULT_MAX_SECONDS);
-        if !(1..=MOST_ATTEMPTS).contains(&usize::from(attempts)) {
+        if !(1..=MOST_ATTEMPTS).contains(&attempts) {
             return Err(DialectError::at("retry.max_attempts", "must be from 1 to 50"));
         }
         for (key, seconds) in [("retry.initial_seconds", initial), ("retry.max_seconds", max)] {
-            if !(0.0..=LONGEST_WAIT).contains(&seconds) {
+            if !(0.0..=LONGEST_WAIT_SECONDS).contains(&seconds) {
                 return Err(DialectError::at(key, "must be from 0 to 604800"));
             }
         }

@@ -43,7 +43,7 @@ pub(super) struct Live {
     pub(super) backend: i32,
     pub(super) condition: Condition,
     /// The era it was made in: it is not used again in a later one.
-    pub(super) generation: u64,
+    pub(super) era: u64,
     pub(super) idle_since: Instant,
 }
 
@@ -64,8 +64,8 @@ impl Session {
     }
 
     /// The era that the connection was made in.
-    pub(in crate::store) fn generation(&self) -> Option<u64> {
-        self.live.as_ref().map(|live| live.generation)
+    pub(in crate::store) fn era(&self) -> Option<u64> {
+        self.live.as_ref().map(|live| live.era)
     }
 
     /// Begins a transaction on it.

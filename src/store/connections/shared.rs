@@ -86,7 +86,7 @@ impl Shared {
             };
             self.runtime.spawn(Arc::clone(self).make(place, until));
             let (live, its_place) = next.await.map_err(|_| sqlx::Error::PoolClosed)??;
-            if live.generation == self.era.now() {
+            if live.era == self.era.now() {
                 return Ok((live, its_place));
             }
             place = its_place;
@@ -106,7 +106,7 @@ impl Shared {
                 };
                 live
             };
-            if live.generation != self.era.now() {
+            if live.era != self.era.now() {
                 continue;
             }
             if live.idle_since.elapsed() < self.trust.0 {
@@ -114,12 +114,13 @@ impl Shared {
             }
             match timeout(ANSWER, live.connection.ping()).await {
                 Ok(Ok(())) => return Ok(live),
-                _ => self.distrust(live.generation),
+                _ => self.distrust(live.era),
             }
         }
     }
 
-    /// Makes a connection for who has waited longest by then. Where it fails, that is told only to who has none being made any more.
+    /// Makes a connection, for whoever has waited longest by the time it is there. Where that fails, one waiter is told, but only if more
+    /// wait than connections are still being made.
     async fn make(self: Arc<Self>, place: OwnedSemaphorePermit, until: Instant) {
         let made = tokio::select! {
             made = timeout_at(until, self.connect(&self.hosts, || self.rest().waiting() > 0)) => {
@@ -142,13 +143,13 @@ impl Shared {
     /// A new connection to the primary; while somebody wants it, one that is not there yet is waited for.
     pub(super) async fn connect(&self, hosts: &Hosts, is_wanted: impl Fn() -> bool) -> Result<Live, sqlx::Error> {
         loop {
-            let era = self.era.now();
+            let before = self.era.now();
             match hosts.greet(self.era.host()).await {
                 Ok(greeted) => {
-                    let generation = self.era.turns_to(&greeted, era);
+                    let era = self.era.turns_to(&greeted, before);
                     let Greeted { connection, backend, server, .. } = greeted;
                     let (condition, idle_since) = (Condition::default(), Instant::now());
-                    return Ok(Live { connection, server, backend, condition, generation, idle_since });
+                    return Ok(Live { connection, server, backend, condition, era, idle_since });
                 }
                 Err(error) if comes_back(&error) && !self.closed.is_cancelled() && is_wanted() => sleep(AGAIN).await,
                 Err(error) => return Err(error),
@@ -159,7 +160,7 @@ impl Shared {
     /// Takes a connection back from whoever had it.
     pub(super) fn take_back(self: &Arc<Self>, live: Live, place: Option<OwnedSemaphorePermit>) {
         if live.condition.broken {
-            return self.distrust(live.generation);
+            return self.distrust(live.era);
         }
         // Nobody wants one apart any more.
         let Some(place) = place else { return };
@@ -186,7 +187,7 @@ impl Shared {
     }
 
     fn keep(&self, live: Live, place: OwnedSemaphorePermit) {
-        if live.generation == self.era.now() {
+        if live.era == self.era.now() {
             self.hand_on(live, place);
         }
     }
@@ -202,11 +203,11 @@ impl Shared {
         }
     }
 
-    /// One connection of a generation was lost: its sisters are not to be trusted either.
-    fn distrust(&self, generation: u64) {
-        self.era.ends(generation);
+    /// One connection of an era was lost: its sisters are not to be trusted either.
+    fn distrust(&self, era: u64) {
+        self.era.ends(era);
         let now = self.era.now();
-        self.rest().idle.retain(|live| live.generation == now);
+        self.rest().idle.retain(|live| live.era == now);
     }
 
     pub(super) fn rest(&self) -> MutexGuard<'_, Rest> {

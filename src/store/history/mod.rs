@@ -8,7 +8,6 @@
 //! - A delivery is in one table at a time: one statement moves it.
 
 pub mod attempts;
-pub mod audience;
 pub mod dead_letters;
 pub mod deliveries;
 pub mod erase;

@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError};
 const ONE_RESEND: Duration = Duration::from_secs(2);
 
 /// A delivery that was attempted so often is not made pending again: its attempts are counted in 15 bits, and a schedule has 50 at most.
-pub const MOST_ATTEMPTS: i16 = 32_000;
+pub const MOST_ATTEMPTS_EVER: i16 = 32_000;
 
 /// Whether a webhook can receive, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Makes dead letters pending again, due now: their numbers of attempts go on, their schedules start afresh. Those
-    /// whose webhook cannot receive, whose event is gone, or that had [`MOST_ATTEMPTS`], stay. Returns the ones that were made pending by this call.
+    /// whose webhook cannot receive, whose event is gone, or that had [`MOST_ATTEMPTS_EVER`], stay. Returns the ones that were made pending by this call.
     ///
     /// The webhooks are locked, so that one deleted meanwhile takes these deliveries along.
     pub async fn revive(
@@ -168,7 +168,7 @@ pub(in crate::store) async fn revive(
         tenant_id as TenantId,
         ids as _,
         now,
-        MOST_ATTEMPTS,
+        MOST_ATTEMPTS_EVER,
     )
     .fetch_all(executor)
     .await?;

@@ -146,7 +146,7 @@ impl Store {
         let mut plan = self.plan(events).await?;
         loop {
             let mut session = self.hot.acquire().await?;
-            if session.generation() == Some(plan.generation)
+            if session.era() == Some(plan.era)
                 && let Some(done) = store(&mut session, events, &plan, now, hand_off).await?
             {
                 return Ok(done);
@@ -207,7 +207,7 @@ impl Store {
         let mut plan = self.plan(events).await?;
         loop {
             let session = self.hot.acquire().await?;
-            let is_good = session.generation() == Some(plan.generation);
+            let is_good = session.era() == Some(plan.era);
             let mut transaction = session.begin().await?;
             let done = if is_good { store(&mut *transaction, events, &plan, now, hand_off).await? } else { None };
             let Some((accepted, claimed)) = done else {

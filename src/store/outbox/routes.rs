@@ -49,7 +49,7 @@ impl Store {
         let found = self.read_routes(events).await?;
         let routes = events.iter().map(|new| wanted(&found, new).unwrap_or_default()).collect();
         self.routes.keep(&mark, found);
-        Ok(Plan { routes, seen: None, generation: mark.generation })
+        Ok(Plan { routes, seen: None, era: mark.era })
     }
 
     /// Forgets what changed, and moves on.

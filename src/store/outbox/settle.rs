@@ -52,8 +52,12 @@ impl<'a> Columns<'a> {
         self.deliveries.push(claimed.delivery_id);
         self.numbers.push(claimed.attempt.cast_signed());
         self.holders.push(claimed.holder.id().0);
-        let (verdict, due, reason) = words(settlement.verdict);
-        self.verdicts.push(verdict);
+        let (due, reason) = match settlement.verdict {
+            Verdict::Delivered => (None, None),
+            Verdict::RetryAt(due) => (Some(due), None),
+            Verdict::Dead(reason) => (None, Some(reason)),
+        };
+        self.verdicts.push(settlement.verdict.as_str());
         self.due.push(due);
         self.reasons.push(reason.map(DeadReason::as_str));
         self.details.push(settlement.detail.as_deref());
@@ -71,22 +75,14 @@ impl<'a> Columns<'a> {
     }
 }
 
-const fn words(verdict: Verdict) -> (&'static str, Option<DateTime<Utc>>, Option<DeadReason>) {
-    match verdict {
-        Verdict::Delivered => ("delivered", None, None),
-        Verdict::RetryAt(due) => ("retry", Some(due), None),
-        Verdict::Dead(reason) => ("dead", None, Some(reason)),
-    }
-}
-
 impl Store {
     /// Settles a batch at `now` and returns those deliveries whose lease was still held; of the others nothing is
     /// recorded, since whoever holds the lease now will. Doing it twice is the same as once.
     ///
     /// Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it
     /// was last analysed, and a plan made for an empty one reads a full one whole. A row that another transaction changes
-    /// in between has moved, so its lease is lost: the guard is asked of the row itself once more, since Postgres before the
-    /// end of 2025 goes after one that moved, and does not ask whether that is where it was looked for.
+    /// in between has moved, so its lease is lost. Postgres before the end of 2025 follows one that moved to its new place without asking
+    /// whether that is the place it was told, so the holder and the attempt are asked of the row once more.
     pub async fn settle(
         &self,
         settlements: &[Settlement],

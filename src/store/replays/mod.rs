@@ -4,7 +4,7 @@
 //! - A replay is worked on under a lock of its row, one short transaction a page: what a page resends and how far the replay is then
 //!   are stored together or not at all.
 //! - A page reads a bounded number of rows along an index, wherever in its set the replay is and however few of them match.
-//! - The state is changed by comparing it first, so that of a word and the work on a page one comes after the other.
+//! - The state is compared as it is changed, so a pause or a cancellation and the work on a page never overlap.
 
 mod around;
 mod page;
@@ -14,7 +14,7 @@ mod work;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use page::{Forecast, WebhookForecast};
+pub use page::{ForecastPage, WebhookCounts};
 pub use work::Worked;
 
 use self::page::span;

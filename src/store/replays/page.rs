@@ -40,16 +40,16 @@ pub(super) struct Page<T> {
 
 /// What would be resent, and what would not.
 #[derive(Debug, Default)]
-pub struct Forecast {
+pub struct ForecastPage {
     /// Webhook by webhook.
-    pub webhooks: Vec<WebhookForecast>,
+    pub webhooks: Vec<WebhookCounts>,
     /// Where to go on; `None` where this was all.
     pub below: Option<Uuid>,
 }
 
 /// What of it is owed to one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookForecast {
+pub struct WebhookCounts {
     /// The webhook.
     pub webhook_id: WebhookId,
     /// Deliveries that match.
@@ -237,7 +237,7 @@ impl Store {
         now: DateTime<Utc>,
         below: Option<Uuid>,
         limit: i64,
-    ) -> Result<Forecast, StoreError> {
+    ) -> Result<ForecastPage, StoreError> {
         let span = span(filter);
         let below = below.unwrap_or(span.end());
         let place = Place { tenant_id, source, filter, settled_by: now, first: span.first(), below };
@@ -263,13 +263,13 @@ impl Store {
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let edge = Edge { is_full: row.is_full, lowest: row.lowest, left_over: row.left_over };
         let webhooks = rows.iter().filter_map(|row| {
-            Some(WebhookForecast {
+            Some(WebhookCounts {
                 webhook_id: row.webhook_id?,
                 total: row.total.unsigned_abs(),
                 event_gone: row.event_gone.unsigned_abs(),
                 already_resent: row.already_resent.unsigned_abs(),
             })
         });
-        Ok(Forecast { webhooks: webhooks.collect(), below: edge.below() })
+        Ok(ForecastPage { webhooks: webhooks.collect(), below: edge.below() })
     }
 }

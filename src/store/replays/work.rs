@@ -62,14 +62,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Worked, StoreError> {
         let mut transaction = self.begin_work().await?;
-        let row = replays!(
-            "WHERE tenant_id = $1 AND id = $2 AND state = 'running' FOR UPDATE SKIP LOCKED",
-            tenant_id as TenantId,
-            id as ReplayId
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(mut locked) = row.map(Locked::from) else { return Ok(Worked::NotNow) };
+        let Some(mut locked) = lock(&mut transaction, tenant_id, id).await? else { return Ok(Worked::NotNow) };
         locked.count(&mut transaction).await?;
         let worked = locked.resend(&mut transaction, now).await?;
         locked.save(&mut transaction, now).await?;
@@ -82,14 +75,7 @@ impl Store {
     /// Counts a page of a replay and resends nothing.
     pub async fn count_replay(&self, tenant_id: TenantId, id: ReplayId, now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut transaction = self.begin_work().await?;
-        let row = replays!(
-            "WHERE tenant_id = $1 AND id = $2 AND state = 'running' FOR UPDATE SKIP LOCKED",
-            tenant_id as TenantId,
-            id as ReplayId
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(mut locked) = row.map(Locked::from) {
+        if let Some(mut locked) = lock(&mut transaction, tenant_id, id).await? {
             locked.count(&mut transaction).await?;
             locked.save(&mut transaction, now).await?;
         }
@@ -109,6 +95,18 @@ impl Store {
         .await?;
         Ok(transaction)
     }
+}
+
+/// Locks a replay that runs, unless somebody else works on it.
+async fn lock(connection: &mut Session, tenant_id: TenantId, id: ReplayId) -> Result<Option<Locked>, StoreError> {
+    let row = replays!(
+        "WHERE tenant_id = $1 AND id = $2 AND state = 'running' FOR UPDATE SKIP LOCKED",
+        tenant_id as TenantId,
+        id as ReplayId
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(Locked::from))
 }
 
 impl Locked {

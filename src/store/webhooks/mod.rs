@@ -3,6 +3,7 @@
 //! Each change of a webhook counts its `revision` up, keeps URL and headers of it in `webhook_revisions`, and marks the
 //! transaction in `changed`, by which dispatchers learn of it.
 
+pub mod audience;
 mod backlog;
 mod delete;
 mod read;

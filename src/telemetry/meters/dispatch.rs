@@ -56,7 +56,7 @@ impl Dispatch {
             "tidings_deliveries_dead_total", "Deliveries given up, by reason.", &[("reason", reason.as_str())],
         );
         let look = |result| register.counter(
-            "tidings_looks_total", "Looks for due deliveries and changed webhooks.", &[("result", result)],
+            "tidings_looks_total", "Looks for due deliveries.", &[("result", result)],
         );
         Self {
             register: register.clone(),

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_is_explained_named_in_base_units_and_there_from_the_start() {
+    fn every_metric_is_explained_and_named_in_base_units() {
         let meters = Meters::default();
         meters.dispatch.dialect("standard");
         meters.api.route("POST", Some("/v1/events"));

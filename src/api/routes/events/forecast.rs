@@ -3,12 +3,12 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actions::dry_run::{Fate, Forecast};
+use crate::actions::dry_run::{DryRun, Fate};
 use crate::api::routes::deliveries::view::RequestView;
 use crate::dialect::Unrenderable;
 use crate::domain::ids::WebhookId;
 use crate::domain::webhook::State;
-use crate::store::history::audience::Listener;
+use crate::store::webhooks::audience::Subscriber;
 
 /// What would come of an event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,19 +59,19 @@ struct OtherView {
     detail: &'static str,
 }
 
-impl From<Forecast> for ForecastView {
-    fn from(forecast: Forecast) -> Self {
+impl From<DryRun> for ForecastView {
+    fn from(forecast: DryRun) -> Self {
         let (mut matches, mut others) = (Vec::new(), Vec::new());
-        for (listener, fate) in forecast.webhooks {
+        for (subscriber, fate) in forecast.webhooks {
             match fate {
                 Fate::Request { request, held } => {
-                    matches.push(MatchView { held, request: Some(request.into()), ..MatchView::of(listener) });
+                    matches.push(MatchView { held, request: Some(request.into()), ..MatchView::of(subscriber) });
                 }
                 Fate::Unrenderable(why) => {
-                    matches.push(MatchView { unrenderable: Some(why.into()), ..MatchView::of(listener) });
+                    matches.push(MatchView { unrenderable: Some(why.into()), ..MatchView::of(subscriber) });
                 }
                 Fate::Nothing(why) => {
-                    let Listener { id, url, dialect, .. } = listener;
+                    let Subscriber { id, url, dialect, .. } = subscriber;
                     let (reason, detail) = (why.as_str(), why.detail());
                     others.push(OtherView { webhook_id: id, url, dialect, reason, detail });
                 }
@@ -82,8 +82,8 @@ impl From<Forecast> for ForecastView {
 }
 
 impl MatchView {
-    fn of(listener: Listener) -> Self {
-        let Listener { id, url, dialect, .. } = listener;
+    fn of(subscriber: Subscriber) -> Self {
+        let Subscriber { id, url, dialect, .. } = subscriber;
         Self { webhook_id: id, url, dialect, held: None, request: None, unrenderable: None }
     }
 }

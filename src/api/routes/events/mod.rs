@@ -20,7 +20,7 @@ use self::view::{ErasedView, EventView};
 use super::filters;
 use super::path::Id;
 use crate::actions::accept::AcceptError;
-use crate::actions::catalogue::{self, Verdict};
+use crate::actions::catalogue::{self, Deprecation};
 use crate::actions::dry_run::dry_run;
 use crate::actions::erase::erase;
 use crate::api::Api;
@@ -87,10 +87,10 @@ pub(in crate::api) async fn report(
     let only_try = query.read(|reader| reader.flag("dry_run"))?.unwrap_or(false);
     let traced = submission.trace;
     let mut new = intake(&api, producer.tenant_id).one(submission)?;
-    let verdict = check(&api, producer.tenant_id, std::slice::from_ref(&new), |_| String::new()).await?;
+    let deprecation = check(&api, producer.tenant_id, std::slice::from_ref(&new), |_| String::new()).await?;
     if only_try {
         let forecast = dry_run(&api, &new.event).await?;
-        return Ok(hinted(verdict, Answer(ForecastView::from(forecast)).into_response()));
+        return Ok(hinted(deprecation, Answer(ForecastView::from(forecast)).into_response()));
     }
     let id = new.event.id;
     let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
@@ -98,7 +98,7 @@ pub(in crate::api) async fn report(
     let accepted = api.acceptor().accept(new).await;
     accept_ended(&api, span, 1, accepted.as_ref().err());
     let accepted = accepted?;
-    Ok(hinted(verdict, answer(&api.store, producer.tenant_id, id, accepted).await?))
+    Ok(hinted(deprecation, answer(&api.store, producer.tenant_id, id, accepted).await?))
 }
 
 /// Report events
@@ -119,7 +119,7 @@ pub(in crate::api) async fn report_batch(
     let mut events = intake(&api, producer.tenant_id).batch(&submission)?;
     let traced = submission.trace;
     drop(submission);
-    let verdict = check(&api, producer.tenant_id, &events, |index| format!("/events/{index}")).await?;
+    let deprecation = check(&api, producer.tenant_id, &events, |index| format!("/events/{index}")).await?;
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
     let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
     let trace = span.as_ref().map(Span::place).or(traced);
@@ -130,7 +130,7 @@ pub(in crate::api) async fn report_batch(
     accept_ended(&api, span, ids.len(), accepted.as_ref().err());
     let accepted = accepted?;
     let receipts = batch_answer(&api.store, producer.tenant_id, &ids, &accepted).await?;
-    Ok(hinted(verdict, (StatusCode::ACCEPTED, Answer(receipts)).into_response()))
+    Ok(hinted(deprecation, (StatusCode::ACCEPTED, Answer(receipts)).into_response()))
 }
 
 /// Holds events to the tenant's catalogue; `place` makes an event's JSON pointer from its index.
@@ -139,13 +139,13 @@ async fn check(
     tenant_id: TenantId,
     events: &[NewEvent],
     place: impl Fn(usize) -> String + Copy + Send + 'static,
-) -> Result<Verdict, Problem> {
+) -> Result<Deprecation, Problem> {
     Ok(catalogue::check(api.catalogues(), &api.store, tenant_id, events, api.clock.now(), place).await?)
 }
 
 /// With the header `Deprecation` ([RFC 9745](https://www.rfc-editor.org/rfc/rfc9745)) where an event type is on its way out.
-fn hinted(verdict: Verdict, mut response: Response) -> Response {
-    let since = verdict.deprecated_at.map(|at| HeaderValue::from_str(&format!("@{}", at.timestamp())));
+fn hinted(deprecation: Deprecation, mut response: Response) -> Response {
+    let since = deprecation.deprecated_at.map(|at| HeaderValue::from_str(&format!("@{}", at.timestamp())));
     if let Some(Ok(since)) = since {
         response.headers_mut().insert(HeaderName::from_static("deprecation"), since);
     }

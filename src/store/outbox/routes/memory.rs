@@ -52,7 +52,7 @@ pub(in crate::store::outbox) struct Plan {
     /// What a change must be later than to matter; `None` where all was read for this batch.
     pub(in crate::store::outbox) seen: Option<Snapshot>,
     /// The era of connections that it is good for.
-    pub(in crate::store::outbox) generation: u64,
+    pub(in crate::store::outbox) era: u64,
 }
 
 /// What changed since a look.
@@ -67,7 +67,7 @@ pub(super) struct News {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) seen: Option<Snapshot>,
-    pub(super) generation: u64,
+    pub(super) era: u64,
     changes: u64,
 }
 
@@ -81,7 +81,7 @@ pub(in crate::store) struct Routes {
 #[derive(Debug, Default)]
 struct Known {
     /// The era that this was learnt in.
-    generation: u64,
+    era: u64,
     table: Table,
     /// Routes and types in `table`.
     size: usize,
@@ -103,12 +103,12 @@ impl Routes {
         let known = self.known();
         let seen = Some(known.seen.clone()?);
         let routes = events.iter().map(|new| wanted(&known.table, new)).collect::<Option<_>>()?;
-        Some(Plan { routes, seen, generation: known.generation })
+        Some(Plan { routes, seen, era: known.era })
     }
 
     pub(super) fn mark(&self) -> Mark {
         let known = self.known();
-        Mark { seen: known.seen.clone(), generation: known.generation, changes: known.changes }
+        Mark { seen: known.seen.clone(), era: known.era, changes: known.changes }
     }
 
     /// Whether it is time to look; says so once in [`RENEWAL`].
@@ -153,18 +153,18 @@ impl Routes {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.era.now();
-        if known.is_past(generation, Instant::now()) {
+        let era = self.era.now();
+        if known.is_past(era, Instant::now()) {
             known.forget();
-            (known.generation, known.seen, known.seen_at) = (generation, None, None);
+            (known.era, known.seen, known.seen_at) = (era, None, None);
         }
         known
     }
 }
 
 impl Known {
-    fn is_past(&self, generation: u64, now: Instant) -> bool {
-        self.generation != generation || self.seen_at.is_some_and(|at| now.duration_since(at) >= LONGEST)
+    fn is_past(&self, era: u64, now: Instant) -> bool {
+        self.era != era || self.seen_at.is_some_and(|at| now.duration_since(at) >= LONGEST)
     }
 
     fn keep(&mut self, tenant_id: TenantId, event_type: String, routes: Arc<[Route]>) {

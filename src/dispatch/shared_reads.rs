@@ -1,4 +1,4 @@
-//! Company: what is asked for at the same time is read at once.
+//! Shared reads: what is asked for at the same time is read at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Those who wait for a reading. While one is under way, who comes waits, and the next one is for all of them: the first whose turn it
-/// is reads for the others.
-pub(super) struct Company<K, V> {
+/// Makes one read of many at the same time. One is under way at a time; keys that are asked for meanwhile are read together by the
+/// next caller that gets its turn.
+pub(super) struct SharedReads<K, V> {
     waiting: Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>,
     turn: tokio::sync::Mutex<()>,
 }
 
-impl<K, V> Default for Company<K, V> {
+impl<K, V> Default for SharedReads<K, V> {
     fn default() -> Self {
         Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> Company<K, V> {
+impl<K: Copy + Eq + Hash, V: Clone> SharedReads<K, V> {
     /// What `read` has for a key; it is asked after this began. Where another's reading fails, ends early or leaves the key out, it is
     /// read once more, for this one alone.
     pub(super) async fn ask<E, R>(&self, key: K, read: impl Fn(Vec<K>) -> R) -> Result<Option<V>, E>
@@ -69,14 +69,14 @@ mod tests {
 
     /// Gives each key's double; each reading waits for a permit and is noted, and those that begin with 13 fail.
     struct Reader {
-        company: Company<u32, u32>,
+        reads: SharedReads<u32, u32>,
         readings: Mutex<Vec<Vec<u32>>>,
         permits: Semaphore,
     }
 
     impl Reader {
         fn new() -> Arc<Self> {
-            Arc::new(Self { company: Company::default(), readings: Mutex::default(), permits: Semaphore::new(0) })
+            Arc::new(Self { reads: SharedReads::default(), readings: Mutex::default(), permits: Semaphore::new(0) })
         }
 
         async fn read(&self, mut keys: Vec<u32>) -> Result<HashMap<u32, u32>, &'static str> {
@@ -92,7 +92,7 @@ mod tests {
         /// Asks for a key in a task of its own, which has begun to wait when this returns.
         async fn ask(self: &Arc<Self>, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, &'static str>> {
             let reader = Arc::clone(self);
-            let asked = tokio::spawn(async move { reader.company.ask(key, |keys| reader.read(keys)).await });
+            let asked = tokio::spawn(async move { reader.reads.ask(key, |keys| reader.read(keys)).await });
             yield_now().await;
             asked
         }

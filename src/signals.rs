@@ -13,7 +13,7 @@ const INTERRUPTED: i32 = 130;
 
 /// A token that SIGINT (Ctrl-C) or SIGTERM cancels. A second signal ends the process at once, whatever its other threads wait for:
 /// nothing accepted is lost by that, deliveries under way are only sent again when the lease runs out.
-pub fn on_signals() -> io::Result<CancellationToken> {
+pub fn shutdown() -> io::Result<CancellationToken> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _in_it = runtime.enter();

@@ -6,9 +6,9 @@ use crate::domain::secret::Sealed;
 use crate::domain::webhook::State;
 use crate::store::{Store, StoreError};
 
-/// A webhook as accept and the dispatcher look at it.
+/// A webhook as a dry run looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
+pub struct Subscriber {
     /// The webhook.
     pub id: WebhookId,
     /// Where to.
@@ -31,7 +31,7 @@ pub struct Listener {
 
 impl Store {
     /// A tenant's webhooks, oldest first, at most `limit`.
-    pub async fn audience(&self, tenant_id: TenantId, limit: i64) -> Result<Vec<Listener>, StoreError> {
+    pub async fn audience(&self, tenant_id: TenantId, limit: i64) -> Result<Vec<Subscriber>, StoreError> {
         let rows = sqlx::query!(
             r#"SELECT w.id AS "id: WebhookId", w.url, w.events, w.state AS "state: State", w.verified_at IS NOT NULL AS "verified!",
                       w.dialect, d.revision AS dialect_revision, d.event_types, sent.headers_sealed AS "headers_sealed?",
@@ -49,7 +49,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let listeners = rows.into_iter().map(|row| Listener {
+        let subscribers = rows.into_iter().map(|row| Subscriber {
             id: row.id,
             url: row.url,
             events: row.events,
@@ -63,6 +63,6 @@ impl Store {
                 .zip(row.headers_sealed)
                 .map(|(key_id, ciphertext)| Sealed { key_id, ciphertext }),
         });
-        Ok(listeners.collect())
+        Ok(subscribers.collect())
     }
 }
