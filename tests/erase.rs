@@ -119,6 +119,26 @@ async fn what_is_owed_is_cancelled_and_never_sent() {
     assert_eq!((world.count("outbox").await, world.count("dead_letters").await), (0, 0));
 }
 
+/// A producer that repeats the event in a transaction of its own, and leaves that open, is not waited for.
+#[tokio::test]
+async fn a_key_in_an_open_transaction_is_told_and_keeps_nothing_locked() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let webhook = tenant.webhook("https://example.com/hook").await;
+    let path = format!("/v1/webhooks/{}/deactivate", webhook["id"].as_str().expect("an id"));
+    tenant.post(&path, json!({})).await.expect(200);
+    let report = json!({"type": "a", "data": 1, "idempotency_key": "k"});
+    let event = tenant.post("/v1/events", report).await.expect(202)["id"].as_str().expect("an id").to_owned();
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let repeat = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
+    sqlx::query(repeat).bind(&tenant.id).execute(&mut *elsewhere).await.expect("repeated");
+    let path = format!("/v1/events/{event}/data");
+    let refused = tenant.call(Method::DELETE, &path, None).await;
+    assert_eq!((refused.problem(503).as_str(), world.count("outbox").await), ("contended", 1));
+    elsewhere.commit().await.expect("committed");
+    assert_eq!(erase(&tenant, &event).await["cancelled_deliveries"], 1);
+}
+
 #[tokio::test]
 async fn what_retention_copies_is_not_brought_back() {
     let world = World::new().await;

@@ -1,6 +1,7 @@
 //! Pausing: a webhook that is deactivated has its events held, and gets or loses them when it is activated.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -69,6 +70,22 @@ async fn what_was_held_can_be_dropped_and_is_counted() {
     assert_eq!(receiver.only().json()["data"], "fresh");
     let cancelled = tenant.get("/v1/deliveries?filter[state]=cancelled").await.expect(200);
     assert_eq!(cancelled["data"].as_array().map(Vec::len), Some(3));
+}
+
+/// As by a client that repeats the call because the answer was lost.
+#[tokio::test]
+async fn of_an_active_webhook_nothing_is_dropped() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    receiver.then(Reply::Status(500));
+    let webhook = tenant.webhook(&receiver.url).await;
+    tenant.event("a.b", json!(1)).await;
+    world.drain().await;
+    let active = tenant.post(&at(&webhook, "/activate?skip_backlog=true"), Value::Null).await.expect(200);
+    assert_eq!(active["skipped_deliveries"], 0);
+    world.after(Duration::from_mins(1)).await;
+    assert_eq!((receiver.count(), world.count("outbox").await), (2, 0), "it was tried again");
 }
 
 #[tokio::test]

@@ -84,6 +84,28 @@ async fn what_is_settled_is_gone_and_what_is_needed_stays_whole() {
     assert_eq!((world.count("events").await, world.count("attempts").await), (0, 0));
 }
 
+/// More than are read at a time, and of each event several deliveries, beside a tenant that comes after.
+#[tokio::test]
+async fn every_event_with_a_delivery_is_kept_however_many_there_are() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let (many, few) = (world.tenant().await, world.tenant().await);
+    for tenant in [&many, &many, &few] {
+        let webhook = webhook(tenant, &receiver).await;
+        tenant.post(&format!("/v1/webhooks/{webhook}/deactivate"), json!({})).await.expect(200);
+    }
+    for (tenant, count) in [(&many, 800), (&many, 700), (&few, 5)] {
+        let events: Vec<_> = (0..count).map(|n| json!({"type": "a", "data": n})).collect();
+        tenant.post("/v1/events/batch", json!({"events": events})).await.expect(202);
+    }
+    world.after(DAY * 32).await;
+    assert_eq!(tidy(&world, 30).await.rounds, 1);
+    assert_eq!((world.count("events").await, world.count("outbox").await), (1_505, 3_005));
+    let orphans = "outbox AS o WHERE NOT EXISTS (SELECT FROM tidings.events AS e
+                   WHERE e.tenant_id = o.tenant_id AND e.id = tidings.event_of(o.id))";
+    assert_eq!(world.count(orphans).await, 0);
+}
+
 #[tokio::test]
 async fn the_number_of_days_may_change_and_be_one() {
     let world = World::new().await;

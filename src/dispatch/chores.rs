@@ -32,8 +32,8 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Does what is due.
-    pub(super) async fn tick(&self, context: &Context) -> Result<(), StoreError> {
+    /// Frees what dispatchers held that stopped, and cancels what is left of deleted webhooks.
+    async fn rescue(&self, context: &Context) -> Result<(), StoreError> {
         let Context { store, clock, telemetry, .. } = context;
         let running_for = clock.running_for();
         let sweep = is_due(&self.swept, SWEEP, running_for);
@@ -47,6 +47,13 @@ impl Chores {
         if sweep {
             store.cancel_orphans(clock.now()).await?;
         }
+        Ok(())
+    }
+
+    /// Prepares what will be needed.
+    async fn prepare(&self, context: &Context) -> Result<(), StoreError> {
+        let Context { store, clock, .. } = context;
+        let running_for = clock.running_for();
         if is_due(&self.described, DESCRIBE, running_for)
             && let Err(error) = store.describe_attempts().await
         {
@@ -64,14 +71,34 @@ impl Chores {
 
 impl Dispatcher {
     /// What is not on the road of a delivery, beside the looks: it takes connections that the API has, too, and no delivery waits for those.
+    /// Of what is done, none waits for another: a lock that somebody holds must not keep what a dead process held.
     pub(super) async fn keep_up(&self, shutdown: &CancellationToken) {
-        steadily(self.config.poll(), shutdown, "what dispatchers do now and then is put off", || self.upkeep()).await;
+        let poll = self.config.poll();
+        let rescue = steadily(poll, shutdown, "what other dispatchers held is looked for later", || self.rescue());
+        let prepare = steadily(poll, shutdown, "what will be needed is prepared later", || self.prepare());
+        let vitals = steadily(poll, shutdown, "how webhooks fare is told later", || self.tell_vitals());
+        // What was taken to be told must be told, or put back; the others can be cut short.
+        tokio::join!(shutdown.run_until_cancelled(rescue), shutdown.run_until_cancelled(prepare), vitals);
     }
 
-    /// The chores that are due, and how webhooks fare.
+    /// All of that, once.
     pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
-        let (done, ()) = tokio::join!(self.chores.tick(&self.context), self.vitals.tick(&self.context, &self.config));
-        done
+        self.rescue().await?;
+        self.prepare().await?;
+        self.tell_vitals().await
+    }
+
+    async fn rescue(&self) -> Result<(), StoreError> {
+        self.chores.rescue(&self.context).await
+    }
+
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.chores.prepare(&self.context).await
+    }
+
+    async fn tell_vitals(&self) -> Result<(), StoreError> {
+        self.vitals.tick(&self.context, &self.config).await;
+        Ok(())
     }
 }
 

@@ -10,12 +10,14 @@
 //! nevertheless; and one that holds four, since others came after it, gives half of it back. What a lane does not take waits
 //! in the database.
 
+mod cramped;
 mod lane;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-pub(super) use lane::Pace;
-use lane::{Lane, Load};
+use cramped::Cramped;
+use lane::{Lane, Load, part};
+pub(super) use lane::{Pace, Pushed};
 
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::Claimed;
@@ -37,6 +39,8 @@ pub(super) struct Lanes {
     by_webhook: HashMap<WebhookId, Lane>,
     /// Lanes that may have something to start, in the order of their turns; each at most once.
     turns: VecDeque<WebhookId>,
+    /// Lanes whose turn came while the process had no room for more of them.
+    cramped: Cramped,
     crowded: HashSet<WebhookId>,
     capacity: usize,
     in_flight: usize,
@@ -46,30 +50,13 @@ pub(super) struct Lanes {
     workers: usize,
 }
 
-/// What became of a delivery that was to wait in its lane.
-#[must_use]
-#[derive(Debug)]
-pub(super) enum Pushed {
-    /// It may start now.
-    Startable,
-    /// Others go before it.
-    Waiting,
-    /// There is no room for it.
-    Refused(Claimed),
-}
-
-impl Pushed {
-    pub(super) const fn is_refused(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-}
-
 impl Lanes {
     /// No lanes yet; at most `capacity` requests under way.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             by_webhook: HashMap::new(),
             turns: VecDeque::new(),
+            cramped: Cramped::default(),
             crowded: HashSet::new(),
             capacity,
             in_flight: 0,
@@ -142,17 +129,20 @@ impl Lanes {
     /// Hires a worker where another turn waits and nobody is about to ask: those who were hired for it may have found that others'
     /// turns came first. Says how many.
     pub(super) fn hire_for_turns(&mut self) -> usize {
-        self.hire(usize::from(self.workers == self.in_flight && !self.turns.is_empty()))
+        let has_turn = !self.turns.is_empty() || self.cramped.fits(part(self.capacity - self.in_flight));
+        self.hire(usize::from(self.workers == self.in_flight && has_turn))
     }
 
     /// The delivery whose turn it is. `None` means that nothing may be started now, and dismisses the worker that asked.
     pub(super) fn next(&mut self) -> Option<Claimed> {
-        while let Some(id) = self.turns.pop_front() {
-            let free = self.capacity - self.in_flight;
-            let share = self.share();
+        let (free, share) = (self.capacity - self.in_flight, self.share());
+        while let Some(id) = self.turns.pop_front().or_else(|| self.cramped.take(part(free))) {
             let Some(lane) = self.by_webhook.get_mut(&id) else { continue };
             lane.has_turn = false;
             if !lane.may_start(free) {
+                if lane.is_cramped(free) {
+                    self.cramped.add(id, lane.in_flight);
+                }
                 continue;
             }
             let Some(claimed) = self.load.follow(lane, Lane::pop) else { continue };
@@ -164,6 +154,8 @@ impl Lanes {
             if lane.may_start(free - 1) {
                 lane.has_turn = true;
                 self.turns.push_back(id);
+            } else if lane.is_cramped(free - 1) {
+                self.cramped.add(id, lane.in_flight);
             }
             return Some(claimed);
         }

@@ -6,9 +6,9 @@
 //!   look: due lanes, claim ┘     ▲                                  │
 //!                                └────────── the next one ──────────┘
 //! ```
-//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The *look* gives back what
-//! cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells how webhooks fare, over
-//! connections that the API has, too. [`Dispatcher::tick`] is one of each.
+//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The
+//! *look* gives back what cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells
+//! how webhooks fare, none of it in the way of another. [`Dispatcher::tick`] is one of each.
 //! Beside them, workers take claimed deliveries out of the lanes one after another, and each makes a delivery's whole
 //! [`journey`]; where there is nothing to start, they rest ([`workers`]). What results say of webhooks is counted in [`vitals`].
 //!

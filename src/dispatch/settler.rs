@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
@@ -16,8 +17,8 @@ use super::vitals::Vitals;
 use crate::actions::Context;
 use crate::domain::clock::Clock;
 use crate::domain::ids::DeliveryId;
-use crate::store::Store;
 use crate::store::outbox::settle::Settlement;
+use crate::store::{Store, StoreError};
 use crate::telemetry::meters::Meters;
 
 /// Statements under way at once.
@@ -31,6 +32,9 @@ const BATCH: usize = 500;
 const QUEUE: usize = 1_024;
 /// The first pause between tries while the database is away; each is twice the one before, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two looks whether what somebody has locked is free.
+const LOCKED_PAUSE: Duration = Duration::from_millis(200);
 
 /// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
 type HandedIn = (Settlement, Option<AttemptSpans>);
@@ -60,8 +64,9 @@ impl Settler {
         for _ in 0..RECORDERS {
             let Context { store, clock, telemetry, .. } = context.clone();
             let (lease, vitals) = (Arc::clone(lease), Arc::clone(vitals));
-            let desk = Desk { store, clock, lease, vitals, meters: telemetry.meters };
-            tasks.spawn(record(desk, Arc::clone(&results), Arc::clone(&open)));
+            let (tasks, open) = (tasks.clone(), Arc::clone(&open));
+            let desk = Desk { store, clock, lease, vitals, meters: telemetry.meters, open, tasks: tasks.clone() };
+            tasks.spawn(record(desk, Arc::clone(&results)));
         }
         Self { queue, open }
     }
@@ -69,7 +74,8 @@ impl Settler {
     /// Hands in a result; waits while too many are waiting.
     pub(super) async fn hand_in(&self, settlement: Settlement, spans: Option<AttemptSpans>) {
         self.open.count.fetch_add(1, Ordering::AcqRel);
-        if self.queue.send((settlement, spans)).await.is_err() {
+        if let Err(SendError((lost, _))) = self.queue.send((settlement, spans)).await {
+            error!(delivery.id = %lost.claimed.delivery_id, "nobody records results any more: start this process anew");
             self.open.finish(1);
         }
     }
@@ -96,15 +102,18 @@ impl Open {
 }
 
 /// What a recorder works with.
+#[derive(Clone)]
 struct Desk {
     store: Store,
     clock: Clock,
     lease: Arc<Lease>,
     vitals: Arc<Vitals>,
     meters: Meters,
+    open: Arc<Open>,
+    tasks: TaskTracker,
 }
 
-async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>, open: Arc<Open>) {
+async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>) {
     loop {
         let mut batch = Vec::with_capacity(128);
         {
@@ -113,7 +122,7 @@ async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>, open:
                 return;
             }
             if batch.len() < BATCH {
-                let _ = tokio::time::timeout(LINGER, open.awaited.notified()).await;
+                let _ = tokio::time::timeout(LINGER, desk.open.awaited.notified()).await;
             }
             while batch.len() < BATCH
                 && let Ok(one) = results.try_recv()
@@ -121,13 +130,11 @@ async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>, open:
                 batch.push(one);
             }
         }
-        let count = batch.len();
         let (batch, spans): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         desk.settle(batch).await;
         for spans in spans.into_iter().flatten() {
             spans.end(desk.clock.now());
         }
-        open.finish(count);
     }
 }
 
@@ -139,10 +146,14 @@ impl Desk {
         loop {
             let begun = Instant::now();
             let failure = match self.store.settle(&batch, self.clock.now()).await {
-                Ok(settled) => {
-                    self.vitals.note(&batch, &settled);
-                    return self.report(&batch, &settled, begun);
-                }
+                Ok(settled) => return self.report(&batch, &settled, begun),
+                Err(StoreError::Contended(_)) => match self.settle_unlocked(batch).await {
+                    Ok(locked) => return self.settle_later(locked),
+                    Err((failure, all)) => {
+                        batch = all;
+                        failure
+                    }
+                },
                 Err(failure) => failure,
             };
             if failure.is_passing() {
@@ -159,7 +170,7 @@ impl Desk {
                 if !forget_answer(settlement) {
                     // It is still leased, and nobody here knows of it any more.
                     self.lease.doubt();
-                    return;
+                    return self.open.finish(1);
                 }
             } else {
                 // One result must not hold up its neighbours.
@@ -171,8 +182,41 @@ impl Desk {
         }
     }
 
+    /// Records what nobody has locked, and returns the rest; all of it with the failure, where that failed.
+    async fn settle_unlocked(&self, batch: Vec<Settlement>) -> Result<Vec<Settlement>, (StoreError, Vec<Settlement>)> {
+        let begun = Instant::now();
+        match self.store.settle_unlocked(&batch, self.clock.now()).await {
+            Ok((settled, locked)) => {
+                let (locked, rest): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|one| locked.contains(&one.claimed.delivery_id));
+                self.report(&rest, &settled, begun);
+                Ok(locked)
+            }
+            Err(failure) => Err((failure, batch)),
+        }
+    }
+
+    /// Records what somebody has locked once they are done with it, beside everything else.
+    fn settle_later(&self, mut locked: Vec<Settlement>) {
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            while !locked.is_empty() {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+                locked = match this.settle_unlocked(locked).await {
+                    Ok(locked) => locked,
+                    Err((failure, all)) if failure.is_passing() => all,
+                    Err((_, all)) => return Box::pin(this.settle(all)).await,
+                };
+            }
+        });
+    }
+
     /// Counts what was recorded, and says of which results the lease had run out.
     fn report(&self, batch: &[Settlement], settled: &HashSet<DeliveryId>, begun: Instant) {
+        if batch.is_empty() {
+            return;
+        }
+        self.vitals.note(batch, settled);
         let meters = &self.meters.dispatch;
         meters.recorded(batch.len(), batch.len().saturating_sub(settled.len()), begun.elapsed());
         for Settlement { claimed, verdict, .. } in batch {
@@ -182,6 +226,7 @@ impl Desk {
                 warn!(delivery.id = %claimed.delivery_id, attempt.number = claimed.attempt, "delivery.lease_lost");
             }
         }
+        self.open.finish(batch.len());
     }
 }
 

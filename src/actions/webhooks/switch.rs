@@ -33,9 +33,11 @@ pub async fn activate(
         return Ok((revise(context, tenant_id, id, switch_on).await?, None));
     }
     let mut webhook = find(context, tenant_id, id).await?;
-    if webhook.state != State::Active {
-        come_back(context, &webhook).await?;
+    if webhook.state == State::Active {
+        // Nothing is held: what is pending waits for its turn, or for its next attempt.
+        return Ok((revise(context, tenant_id, id, switch_on).await?, Some(0)));
     }
+    come_back(context, &webhook).await?;
     webhook.updated_at = context.clock.now();
     switch_on(&mut webhook)?;
     let skipped = context.store.save_webhook_without_backlog(&webhook).await?.ok_or_else(changing)?;

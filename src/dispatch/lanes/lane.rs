@@ -8,6 +8,11 @@ use crate::domain::lease::Claimed;
 /// What a delivery that waits takes beside its data, in bytes.
 const OVERHEAD: usize = 2 * 1024;
 
+/// What a lane may have under way, where the process has room for `free`.
+pub(super) fn part(free: usize) -> usize {
+    (free / SHARE).max(1)
+}
+
 /// How the pace of a lane changes after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dispatch) enum Pace {
@@ -19,6 +24,24 @@ pub(in crate::dispatch) enum Pace {
     Slower,
     /// It asked for quiet: begin anew with one request at a time.
     Restart,
+}
+
+/// What became of a delivery that was to wait in its lane.
+#[must_use]
+#[derive(Debug)]
+pub(in crate::dispatch) enum Pushed {
+    /// It may start now.
+    Startable,
+    /// Others go before it.
+    Waiting,
+    /// There is no room for it.
+    Refused(Claimed),
+}
+
+impl Pushed {
+    pub(in crate::dispatch) const fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
 }
 
 /// What waits, in a lane or in all.
@@ -132,10 +155,14 @@ impl Lane {
         if self.queue.is_empty() { fits.max(1) } else { fits }
     }
 
+    /// Whether it could start another, had the process more room than for `free`.
+    pub(super) fn is_cramped(&self, free: usize) -> bool {
+        !self.queue.is_empty() && (part(free)..self.limit.min(self.pace)).contains(&self.in_flight)
+    }
+
     /// How many may start now, where the process has room for `free`.
     pub(super) fn slots(&self, free: usize) -> usize {
-        let most = self.limit.min(self.pace).min((free / SHARE).max(1));
-        most.saturating_sub(self.in_flight)
+        self.limit.min(self.pace).min(part(free)).saturating_sub(self.in_flight)
     }
 
     /// How many of those that wait may.

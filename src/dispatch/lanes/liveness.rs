@@ -71,18 +71,17 @@ impl Floor {
         self.check();
     }
 
-    /// Nothing whose turn has come is without somebody who will ask for it, and what all lanes hold is known.
+    /// Nothing that may start is without somebody who will ask for it, and what all lanes hold is known.
     fn check(&self) {
         assert!(self.lanes.adds_up());
         assert_eq!(self.lanes.workers, self.asking + self.under_way.len());
-        assert!(self.asking > 0 || !self.has_turn() || self.under_way.len() == self.lanes.capacity, "nobody asks");
+        assert!(self.asking > 0 || !self.may_start() || self.under_way.len() == self.lanes.capacity, "nobody asks");
     }
 
-    /// Whether something waits whose turn has come.
-    fn has_turn(&self) -> bool {
+    /// Whether something waits that may start.
+    fn may_start(&self) -> bool {
         let free = self.lanes.capacity - self.lanes.in_flight;
-        let lane = |id| self.lanes.by_webhook.get(id);
-        self.lanes.turns.iter().filter_map(lane).any(|lane| lane.may_start(free))
+        self.lanes.by_webhook.values().any(|lane| lane.may_start(free))
     }
 }
 

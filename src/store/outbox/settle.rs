@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 
 use crate::domain::attempt::Attempt;
 use crate::domain::delivery::DeadReason;
@@ -88,70 +89,50 @@ impl Store {
         settlements: &[Settlement],
         now: DateTime<Utc>,
     ) -> Result<HashSet<DeliveryId>, StoreError> {
+        settle(&self.hot, settlements.iter().collect(), now).await
+    }
+
+    /// As [`Store::settle`], but nobody is waited for: what another transaction has locked, such as the deletion of its webhook, is left,
+    /// and named beside what was settled.
+    pub async fn settle_unlocked(
+        &self,
+        settlements: &[Settlement],
+        now: DateTime<Utc>,
+    ) -> Result<(HashSet<DeliveryId>, HashSet<DeliveryId>), StoreError> {
         let mut columns = Columns::default();
         for settlement in settlements {
             columns.push(settlement);
         }
-        failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
-        let settled = sqlx::query_scalar!(
+        let mut transaction = self.hot.begin().await?;
+        let rows = sqlx::query!(
             r#"WITH result AS (
                    SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS delivery_id, unnest($3::smallint[]) AS number,
-                       unnest($4::integer[]) AS holder, unnest($5::text[]) AS verdict, unnest($6::timestamptz[]) AS due_at,
-                       unnest($7::text[]) AS reason, unnest($8::text[]) AS detail, unnest($9::timestamptz[]) AS started_at,
-                       unnest($10::integer[]) AS duration_us, unnest($11::integer[]) AS webhook_revision,
-                       unnest($12::text[]) AS outcome, unnest($13::smallint[]) AS status, unnest($14::text[]) AS response_headers,
-                       unnest($15::bytea[]) AS response_body
-               ), held AS MATERIALIZED (
-                   SELECT result.*, lease.place FROM result CROSS JOIN LATERAL (
-                       SELECT o.ctid AS place FROM tidings.outbox AS o
-                       WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
-                         AND o.attempts = result.number AND o.holder = result.holder
-                       LIMIT 1
-                   ) AS lease
-               ), finished AS (
-                   DELETE FROM tidings.outbox AS o USING held
-                   WHERE held.verdict <> 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
-                   RETURNING held.*, o.webhook_id, o.dialect_revision
-               ), postponed AS (
-                   UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at, lapses = 0 FROM held
-                   WHERE held.verdict = 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
-                   RETURNING held.*, o.webhook_id, o.dialect_revision
-               ), settled AS (
-                   SELECT * FROM finished UNION ALL SELECT * FROM postponed
-               ), buried AS (
-                   INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, number, detail)
-                   SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason,
-                       number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, CASE WHEN outcome IS NULL THEN number END, detail
-                   FROM finished WHERE verdict = 'dead'
-               ), recorded AS (
-                   INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,
-                       dialect_revision, outcome, verdict, number, status, response_headers, response_body)
-                   SELECT tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision, dialect_revision,
-                       outcome::tidings.outcome, verdict::tidings.verdict, number, status, response_headers, response_body
-                   FROM settled WHERE outcome IS NOT NULL
+                       unnest($4::integer[]) AS holder
                )
-               SELECT coalesce(array_agg(delivery_id), '{}') AS "settled!: Vec<DeliveryId>" FROM settled"#,
+               SELECT result.delivery_id AS "id!: DeliveryId", free.is_free IS NOT NULL AS "is_free!"
+               FROM result CROSS JOIN LATERAL (
+                   SELECT FROM tidings.outbox AS o
+                   WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                     AND o.attempts = result.number AND o.holder = result.holder
+                   LIMIT 1
+               ) AS held LEFT JOIN LATERAL (
+                   SELECT true AS is_free FROM tidings.outbox AS o
+                   WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                     AND o.attempts = result.number AND o.holder = result.holder
+                   LIMIT 1 FOR UPDATE SKIP LOCKED
+               ) AS free ON true"#,
             &columns.tenants as _,
             &columns.deliveries as _,
             &columns.numbers,
             &columns.holders,
-            &columns.verdicts as _,
-            &columns.due as _,
-            &columns.reasons as _,
-            &columns.details as _,
-            &columns.started as _,
-            &columns.durations,
-            &columns.revisions,
-            &columns.outcomes as _,
-            &columns.statuses as _,
-            &columns.headers as _,
-            &columns.bodies as _,
-            now,
         )
-        .fetch_one(&self.hot)
+        .fetch_all(&mut *transaction)
         .await?;
-        failpoint!("settle.after", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
-        Ok(settled.into_iter().collect())
+        let locked: HashSet<_> = rows.into_iter().filter(|row| !row.is_free).map(|row| row.id).collect();
+        let free: Vec<_> = settlements.iter().filter(|one| !locked.contains(&one.claimed.delivery_id)).collect();
+        let settled = if free.is_empty() { HashSet::new() } else { settle(&mut *transaction, free, now).await? };
+        transaction.commit().await?;
+        Ok((settled, locked))
     }
 
     /// Carries out what an outcome said about its webhook, unless that was changed since the revision that was sent to.
@@ -188,4 +169,75 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+async fn settle(
+    executor: impl PgExecutor<'_>,
+    settlements: Vec<&Settlement>,
+    now: DateTime<Utc>,
+) -> Result<HashSet<DeliveryId>, StoreError> {
+    let mut columns = Columns::default();
+    for settlement in settlements {
+        columns.push(settlement);
+    }
+    failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
+    let settled = sqlx::query_scalar!(
+        r#"WITH result AS (
+               SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS delivery_id, unnest($3::smallint[]) AS number,
+                   unnest($4::integer[]) AS holder, unnest($5::text[]) AS verdict, unnest($6::timestamptz[]) AS due_at,
+                   unnest($7::text[]) AS reason, unnest($8::text[]) AS detail, unnest($9::timestamptz[]) AS started_at,
+                   unnest($10::integer[]) AS duration_us, unnest($11::integer[]) AS webhook_revision,
+                   unnest($12::text[]) AS outcome, unnest($13::smallint[]) AS status, unnest($14::text[]) AS response_headers,
+                   unnest($15::bytea[]) AS response_body
+           ), held AS MATERIALIZED (
+               SELECT result.*, lease.place FROM result CROSS JOIN LATERAL (
+                   SELECT o.ctid AS place FROM tidings.outbox AS o
+                   WHERE o.tenant_id = result.tenant_id AND o.id = result.delivery_id
+                     AND o.attempts = result.number AND o.holder = result.holder
+                   LIMIT 1
+               ) AS lease
+           ), finished AS (
+               DELETE FROM tidings.outbox AS o USING held
+               WHERE held.verdict <> 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
+               RETURNING held.*, o.webhook_id, o.dialect_revision
+           ), postponed AS (
+               UPDATE tidings.outbox AS o SET holder = NULL, due_at = held.due_at, lapses = 0 FROM held
+               WHERE held.verdict = 'retry' AND o.ctid = held.place AND o.attempts = held.number AND o.holder = held.holder
+               RETURNING held.*, o.webhook_id, o.dialect_revision
+           ), settled AS (
+               SELECT * FROM finished UNION ALL SELECT * FROM postponed
+           ), buried AS (
+               INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, number, detail)
+               SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason,
+                   number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, CASE WHEN outcome IS NULL THEN number END, detail
+               FROM finished WHERE verdict = 'dead'
+           ), recorded AS (
+               INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,
+                   dialect_revision, outcome, verdict, number, status, response_headers, response_body)
+               SELECT tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision, dialect_revision,
+                   outcome::tidings.outcome, verdict::tidings.verdict, number, status, response_headers, response_body
+               FROM settled WHERE outcome IS NOT NULL
+           )
+           SELECT coalesce(array_agg(delivery_id), '{}') AS "settled!: Vec<DeliveryId>" FROM settled"#,
+        &columns.tenants as _,
+        &columns.deliveries as _,
+        &columns.numbers,
+        &columns.holders,
+        &columns.verdicts as _,
+        &columns.due as _,
+        &columns.reasons as _,
+        &columns.details as _,
+        &columns.started as _,
+        &columns.durations,
+        &columns.revisions,
+        &columns.outcomes as _,
+        &columns.statuses as _,
+        &columns.headers as _,
+        &columns.bodies as _,
+        now,
+    )
+    .fetch_one(executor)
+    .await?;
+    failpoint!("settle.after", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
+    Ok(settled.into_iter().collect())
 }

@@ -70,14 +70,17 @@ impl Store {
     }
 
     /// Cancels what is still pending for deleted webhooks: an event that was being accepted, or an attempt that was being
-    /// settled, while the webhook was deleted. Returns how many there were.
+    /// settled, while the webhook was deleted. Returns how many there were; of very many, the next call cancels the rest.
     pub async fn cancel_orphans(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let cancelled = sqlx::query!(
             "WITH gone AS (
                  DELETE FROM tidings.outbox WHERE ctid = ANY (ARRAY(
-                     SELECT o.ctid FROM tidings.webhooks AS w
-                     JOIN tidings.outbox AS o ON o.tenant_id = w.tenant_id AND o.webhook_id = w.id
-                     WHERE w.deleted_at IS NOT NULL AND o.holder IS NULL FOR UPDATE OF o SKIP LOCKED
+                     SELECT left_over.place FROM tidings.webhooks AS w CROSS JOIN LATERAL (
+                         SELECT o.ctid AS place FROM tidings.outbox AS o
+                         WHERE o.tenant_id = w.tenant_id AND o.webhook_id = w.id AND o.holder IS NULL
+                         LIMIT 10000 FOR UPDATE SKIP LOCKED
+                     ) AS left_over
+                     WHERE w.deleted_at IS NOT NULL
                  ))
                  RETURNING *
              )

@@ -1,0 +1,76 @@
+-- Retention keeps every event that has a delivery pending or dead. Where a tenant had more of those deliveries than are read at a time, and
+-- events with several of them, what was read went on into the next tenant, whose place was then the one to go on from: the rest of the
+-- first tenant's events were dropped. Tenants are gone through one after another now, and one that is not finished is the last.
+CREATE OR REPLACE FUNCTION tidings.needed_events(below uuid, after_tenant uuid, after_event uuid, most integer)
+RETURNS TABLE (tenant_id uuid, id uuid)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    tenant uuid;
+    after uuid;
+    deliveries uuid[];
+    room integer := most;
+BEGIN
+    FOR tenant IN SELECT t.id FROM tidings.tenants AS t WHERE t.id >= after_tenant ORDER BY t.id LOOP
+        after := CASE WHEN tenant = after_tenant THEN tidings.delivery_id(after_event, 1048575)
+                      ELSE '00000000-0000-0000-0000-000000000000' END;
+        deliveries := ARRAY(
+            (SELECT o.id FROM tidings.outbox AS o WHERE o.tenant_id = tenant AND o.id > after AND o.id < below ORDER BY o.id LIMIT room)
+            UNION ALL
+            (SELECT d.id FROM tidings.dead_letters AS d
+             WHERE d.tenant_id = tenant AND d.id > after AND d.id < below ORDER BY d.id LIMIT room)
+            ORDER BY 1 LIMIT room);
+        RETURN QUERY SELECT DISTINCT tenant, tidings.event_of(needed.id) FROM unnest(deliveries) AS needed (id) ORDER BY 2;
+        room := room - cardinality(deliveries);
+        EXIT WHEN room <= 0;
+    END LOOP;
+END
+$$;
+
+-- As before, but whoever has the idempotency key in an open transaction is met before a delivery is locked, and is waited for
+-- half a second: until then results of other deliveries that are recorded together with these would have to wait.
+CREATE OR REPLACE FUNCTION tidings.erase(tenant uuid, event uuid, at timestamptz) RETURNS TABLE (deleted_at timestamptz, cancelled bigint)
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
+#variable_conflict use_column
+DECLARE
+    last CONSTANT uuid := tidings.delivery_id(event, 1048575);
+    accepted CONSTANT timestamptz := to_timestamp(('x' || substr(replace(event::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0);
+    ended bigint;
+    cancelled bigint := 0;
+BEGIN
+    -- Nobody copies rows to where this would not find them, and nobody owes the event anew, until this is committed.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('tidings.erasure'));
+    PERFORM FROM tidings.events WHERE tenant_id = tenant AND id = event FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    INSERT INTO tidings.erasures (tenant_id, event_id, deleted_at) VALUES (tenant, event, at) ON CONFLICT DO NOTHING;
+    -- No digest is empty: the key stays taken, and its repetition is told what became of the event. A key is as old as its event,
+    -- but for the time that accepting took.
+    UPDATE tidings.idempotency_keys SET digest = ''
+    WHERE tenant_id = tenant AND event_id = event AND created_at BETWEEN accepted - interval '1 second' AND accepted + interval '10 minutes';
+    -- A result that is being recorded moves a delivery from the outbox to the dead letters, an operator's resend back.
+    FOR round IN 1..2 LOOP
+        WITH gone AS (
+            DELETE FROM tidings.outbox WHERE tenant_id = tenant AND id > event AND id <= last RETURNING *
+        )
+        INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
+        SELECT tenant_id, id, webhook_id, at, dialect_revision, 'data_deleted', attempts FROM gone;
+        GET DIAGNOSTICS ended = ROW_COUNT;
+        cancelled := cancelled + ended;
+        WITH gone AS (
+            DELETE FROM tidings.dead_letters WHERE tenant_id = tenant AND id > event AND id <= last RETURNING *
+        )
+        INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
+        SELECT tenant_id, id, webhook_id, at, dialect_revision, 'data_deleted', attempts FROM gone;
+        GET DIAGNOSTICS ended = ROW_COUNT;
+        cancelled := cancelled + ended;
+    END LOOP;
+    UPDATE tidings.attempts SET response_headers = NULL, response_body = NULL
+    WHERE tenant_id = tenant AND delivery_id > event AND delivery_id <= last
+      AND (response_headers IS NOT NULL OR response_body IS NOT NULL);
+    -- A JSON value, since a program of the version before shows it.
+    UPDATE tidings.events SET data = 'null' WHERE tenant_id = tenant AND id = event AND data <> 'null';
+    RETURN QUERY SELECT x.deleted_at, cancelled FROM tidings.erasures AS x WHERE x.tenant_id = tenant AND x.event_id = event;
+END
+$$;
