@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use tidings::dispatch::Keeper;
@@ -272,6 +273,38 @@ async fn what_came_to_be_needed_meanwhile_is_not_dropped_with_the_rest() {
     let swap = "SELECT tidings.swap_kept((now() - interval '30 days')::date, $1::xid8)::text";
     let refused = sqlx::query(swap).bind(&begun).execute(&mut *round).await.expect_err("it would be lost");
     assert!(refused.to_string().contains("came to be needed"), "{refused}");
+}
+
+/// Nobody can resend them, and those of a deleted tenant nobody reaches.
+#[tokio::test]
+async fn dead_letters_of_what_was_deleted_go_with_their_time() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    receiver.always(Reply::Status(400));
+    let (kept, gone, deleted) = (
+        world.tenant_with("sandbox", "docintell").await,
+        world.tenant_with("sandbox", "docintell").await,
+        world.tenant_with("sandbox", "docintell").await,
+    );
+    for (tenant, is_gone) in [(&kept, false), (&gone, true), (&deleted, false)] {
+        let webhook = webhook(tenant, &receiver).await;
+        event_of(tenant, 1).await;
+        tenant.dead_letter().await;
+        if is_gone {
+            tenant.delete(&format!("/v1/webhooks/{webhook}")).await.expect(204);
+        }
+    }
+    world.platform(Method::DELETE, &format!("/v1/tenants/{}", deleted.id), None).await.expect(204);
+    world.after(DAY * 29).await;
+    tidy(&world, 30).await;
+    assert_eq!(world.count("dead_letters").await, 3, "their time has not come");
+    world.after(DAY * 3).await;
+    tidy(&world, 30).await;
+    assert_eq!(
+        (world.count("dead_letters").await, world.count("events").await),
+        (1, 1),
+        "that of the webhook there is"
+    );
 }
 
 #[tokio::test]

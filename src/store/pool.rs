@@ -99,6 +99,9 @@ const LOCK_TIMEOUT: &str = "5s";
 /// The same on the hot path: a producer's open transaction must not hold up what has nothing to do with it.
 const HOT_LOCK_TIMEOUT: &str = "500ms";
 
+/// That something was not there to be dropped is no news.
+const QUIET: [(&str, &str); 1] = [("client_min_messages", "warning")];
+
 /// What the server does about a connection that this process has lost without its noticing: the locks of a transaction that nobody
 /// goes on with would be held for hours, and every repetition of what it stored wait for them. None here waits between two
 /// statements for anything but the server. Locks of the session itself go when the host no longer answers.
@@ -129,6 +132,7 @@ impl Store {
             // the schema of that name, which is not there before the first migration, and so apply everything a second time.
             options
                 .options([("search_path", "public"), ("jit", "off"), ("lock_timeout", LOCK_TIMEOUT)])
+                .options(QUIET)
                 .options(ABANDONED)
         };
         let hosts = Hosts::of(url)?.with(ours);

@@ -1,5 +1,7 @@
 //! Retention: what has outlived its time. How days are dropped is told in migration 0019; here are its steps.
 
+mod forget;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -71,6 +73,7 @@ impl RetentionLock {
         let horizon = now.checked_sub_days(Days::new(days.into())).unwrap_or(DateTime::UNIX_EPOCH);
         let mut tidied = Tidied { forgotten: self.forget_keys(now - KEYS).await?, ..Tidied::default() };
         tidied.buried = self.bury_held(horizon, now).await?;
+        self.cancel_dead(horizon, now).await?;
         self.drop_gone(now).await?;
         while let Some(first_day) = self.next_round(horizon.date_naive()).await? {
             tidied.longest_swap = tidied.longest_swap.max(self.round(first_day, now).await?);
@@ -114,6 +117,36 @@ impl RetentionLock {
             buried += batch.rows_affected();
             if batch.rows_affected() == 0 {
                 return Ok(buried);
+            }
+        }
+    }
+
+    /// Cancels dead letters from before `horizon` whose webhook was deleted before it: nobody can resend them, nor, where the tenant was
+    /// deleted, reach them at all.
+    async fn cancel_dead(&mut self, horizon: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        loop {
+            let batch = sqlx::query!(
+                "WITH gone AS (
+                     DELETE FROM tidings.dead_letters WHERE ctid = ANY (ARRAY(
+                         SELECT old.place FROM tidings.webhooks AS w CROSS JOIN LATERAL (
+                             SELECT d.ctid AS place FROM tidings.dead_letters AS d
+                             WHERE d.tenant_id = w.tenant_id AND d.webhook_id = w.id AND d.id < tidings.first_id_at($1)
+                             LIMIT $3 FOR UPDATE SKIP LOCKED
+                         ) AS old
+                         WHERE w.deleted_at <= $1 LIMIT $3
+                     ))
+                     RETURNING *
+                 )
+                 INSERT INTO tidings.cancellations (tenant_id, id, webhook_id, cancelled_at, dialect_revision, cause, attempts)
+                 SELECT tenant_id, id, webhook_id, $2, dialect_revision, 'webhook_deleted', attempts FROM gone",
+                horizon,
+                now,
+                i64::from(BATCH),
+            )
+            .execute(&mut self.connection)
+            .await?;
+            if batch.rows_affected() == 0 {
+                return Ok(());
             }
         }
     }
@@ -217,68 +250,5 @@ impl RetentionLock {
             place = (came.tenant, came.id);
         }
         Ok(())
-    }
-
-    async fn forget_keys(&mut self, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut forgotten = 0;
-        loop {
-            let batch = sqlx::query!(
-                "DELETE FROM tidings.idempotency_keys WHERE created_at <= $1 AND ctid = ANY (ARRAY(
-                     SELECT ctid FROM tidings.idempotency_keys WHERE created_at <= $1 LIMIT $2))",
-                before,
-                i64::from(BATCH),
-            )
-            .execute(&mut self.connection)
-            .await?;
-            forgotten += batch.rows_affected();
-            if batch.rows_affected() == 0 {
-                return Ok(forgotten);
-            }
-        }
-    }
-
-    /// Forgets what was said of events that are gone, and webhooks that were deleted of which nothing is left.
-    async fn forget_rest(&mut self, horizon: DateTime<Utc>) -> Result<u64, StoreError> {
-        let mut forgotten = 0;
-        loop {
-            let batch = sqlx::query_scalar!(
-                r#"WITH cancelled AS (
-                       DELETE FROM tidings.cancellations WHERE ctid = ANY (ARRAY(
-                           SELECT old.place FROM tidings.tenants AS t CROSS JOIN LATERAL (
-                               SELECT c.ctid AS place FROM tidings.cancellations AS c
-                               WHERE c.tenant_id = t.id AND c.id < tidings.first_id_at($1) AND NOT EXISTS (
-                                   SELECT FROM tidings.events AS e WHERE e.tenant_id = c.tenant_id AND e.id = tidings.event_of(c.id))
-                               LIMIT $2
-                           ) AS old LIMIT $2)) RETURNING 1
-                   ), erased AS (
-                       DELETE FROM tidings.erasures WHERE ctid = ANY (ARRAY(
-                           SELECT x.ctid FROM tidings.erasures AS x
-                           WHERE x.event_id < tidings.first_id_at($1) AND NOT EXISTS (
-                               SELECT FROM tidings.events AS e WHERE e.tenant_id = x.tenant_id AND e.id = x.event_id)
-                           LIMIT $2)) RETURNING 1
-                   ), webhooks AS (
-                       DELETE FROM tidings.webhooks WHERE ctid = ANY (ARRAY(
-                           SELECT w.ctid FROM tidings.webhooks AS w
-                           WHERE w.deleted_at <= $1
-                             AND NOT EXISTS (SELECT FROM tidings.outbox AS o WHERE o.tenant_id = w.tenant_id AND o.webhook_id = w.id)
-                             AND NOT EXISTS (SELECT FROM tidings.attempts AS a WHERE a.webhook_id = w.id)
-                             AND NOT EXISTS (SELECT FROM tidings.dead_letters AS d WHERE d.tenant_id = w.tenant_id AND d.webhook_id = w.id)
-                             AND NOT EXISTS (SELECT FROM tidings.cancellations AS c WHERE c.tenant_id = w.tenant_id AND c.webhook_id = w.id)
-                           LIMIT $2)) RETURNING tenant_id, id
-                   ), revisions AS (
-                       DELETE FROM tidings.webhook_revisions AS r USING webhooks AS w
-                       WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id
-                   )
-                   SELECT (SELECT count(*) FROM cancelled) + (SELECT count(*) FROM erased) + (SELECT count(*) FROM webhooks) AS "count!""#,
-                horizon,
-                i64::from(BATCH),
-            )
-            .fetch_one(&mut self.connection)
-            .await?;
-            forgotten += batch.unsigned_abs();
-            if batch == 0 {
-                return Ok(forgotten);
-            }
-        }
     }
 }
