@@ -225,3 +225,31 @@ async fn an_action_that_takes_no_body_says_so() {
     let shown = tenant.get(&format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))).await.expect(200);
     assert_eq!(shown["state"], "inactive", "{shown}");
 }
+
+/// A client that writes all it has before it reads must come to read why that was refused, and not meet a reset.
+#[tokio::test]
+async fn who_is_refused_early_reads_the_answer_however_much_is_still_to_be_sent() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let body = vec![b' '; 6 * 1024 * 1024];
+    for (path, key, status) in [
+        ("/v1/events/batch", "tk_live_wrong", "401"),
+        ("/v1/events", tenant.key.as_str(), "413"),
+        ("/v1/nowhere", tenant.key.as_str(), "404"),
+    ] {
+        let mut socket = TcpStream::connect(world.address).await.expect("connected");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await.expect(path);
+        // As over a network: the answer is under way before the body is.
+        for part in body.chunks(256 * 1024) {
+            socket.write_all(part).await.expect(path);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.expect(path);
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{path}");
+    }
+}

@@ -24,7 +24,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const ROOM_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of a body that needs no place.
-const SMALL: u64 = 64 * 1024;
+pub(super) const SMALL: u64 = 64 * 1024;
 /// KiB of large bodies in memory at once: eight of the largest.
 const ROOM: u32 = 128 * 1024;
 

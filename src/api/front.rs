@@ -15,6 +15,7 @@ use tower::ServiceExt;
 
 use super::Api;
 use super::entrance::{panicked, pass};
+use super::leftover::guarded;
 use super::router::router;
 use super::routes::events;
 
@@ -35,6 +36,7 @@ impl Front {
 
     /// Answers a request; whatever it is, with a response.
     pub async fn answer(&self, request: Request) -> Response {
+        let request = guarded(request);
         match &self.api {
             Some(api) if request.method() == Method::POST && request.uri().path() == events::PATH => {
                 report(api, request).await

@@ -28,6 +28,7 @@ mod entrance;
 mod front;
 pub mod intake;
 pub mod kinds;
+mod leftover;
 pub mod openapi;
 pub mod paging;
 pub mod problem;
