@@ -299,3 +299,28 @@ async fn several_processes_report_and_disable_once() {
     world.context.store.note_pulses(&[pulse(at, &tenant.id, &other, &[far + 1])]).await.expect("told");
     assert_eq!(ask(a).await, (0, 0));
 }
+
+#[tokio::test]
+async fn one_that_is_given_another_url_at_that_moment_is_not_disabled() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let webhook = tenant.webhook("https://example.com/hook").await;
+    let at = world.clock.now();
+    let far = i64::try_from(6 * DAY.as_secs()).expect("days");
+    let store = &world.context.store;
+    store.note_pulses(&[pulse(at, &tenant.id, &webhook, &[-1, -far])]).await.expect("told");
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let change = "UPDATE tidings.webhooks SET revision = revision + 1, url = 'https://example.com/other'";
+    sqlx::query(change).execute(&mut *elsewhere).await.expect("changed");
+    let commit = async {
+        let blocked =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while world.value::<i64>(blocked).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        elsewhere.commit().await.expect("committed");
+    };
+    let (disabled, ()) = tokio::join!(store.disable_failing(5 * DAY, at), commit);
+    assert_eq!(disabled.expect("asked").len(), 0);
+    assert_eq!(tenant.get(&path(&webhook, "")).await.expect(200)["state"], "active");
+}

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 
 use crate::support::world::{Answer, PLATFORM_KEY, Tenant};
 use crate::support::{Receiver, Reply, World};
@@ -213,4 +215,32 @@ async fn parameters_that_are_not_understood_are_refused_by_name() {
         let answer = get(&tenant, &format!("/v1/{list}?{parameters}")).await;
         assert_eq!(answer.problem(400), "invalid_query", "{list} {parameters}");
     }
+}
+
+/// They may read all that a tenant has, and must leave connections to everybody else.
+#[tokio::test]
+async fn lists_by_type_keep_no_other_tenant_waiting() {
+    let world = World::new().await;
+    let (curious, other) = (world.tenant().await, world.tenant().await);
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    elsewhere.execute("LOCK TABLE tidings.events IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let paths = ["/v1/events", "/v1/deliveries", "/v1/dead-letters"];
+    let filters = ["?filter[type]=a", "?filter[event]=a", "?filter[event]=a"];
+    let reading = join_all((0..30).map(|n| {
+        let path = format!("{}{}", paths[n % 3], filters[n % 3]);
+        let curious = &curious;
+        async move { curious.get(&path).await }
+    }));
+    let passing = async {
+        for _ in 0..10 {
+            other.get("/v1/webhooks").await.expect(200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = passing => {}
+        _ = reading => panic!("what is locked was read"),
+    }
+    elsewhere.rollback().await.expect("rolled back");
 }

@@ -6,6 +6,7 @@
 //! | [`router`](mod@router) | which paths there are |
 //! | [`auth`] | who asks, for which tenant, and whether they may |
 //! | [`intake`], `body`, `depth` | what a JSON body must be |
+//! | `leftover` | what nobody reads of a body |
 //! | [`query`], [`paging`] | what stands behind the `?`, and how lists go on |
 //! | [`problem`], [`kinds`] | everything that can go wrong, in one shape |
 //! | `entrance` | what every request passes: its id, the last word on errors |

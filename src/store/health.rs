@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Disables each active webhook that only failed for this long, and returns them. `webhook.disabled` is reported by the database
-    /// itself, in the same transaction.
+    /// itself, in the same transaction. One that is changed at this moment stays: what failed may not be what it is now.
     pub async fn disable_failing(
         &self,
         lasted: Duration,
@@ -81,9 +81,11 @@ impl Store {
                    state = 'disabled', disabled_reason = 'every attempt has failed since ' || tidings.rfc3339(h.failing_since),
                    revision = w.revision + 1, updated_at = $2, changed = pg_current_xact_id()
                FROM tidings.webhook_health AS h
+               JOIN tidings.webhooks AS seen ON seen.tenant_id = h.tenant_id AND seen.id = h.webhook_id
                WHERE h.failing_since IS NOT NULL
                  AND h.last_failure_at - h.failing_since >= $1::double precision * interval '1 second'
                  AND w.tenant_id = h.tenant_id AND w.id = h.webhook_id AND w.state = 'active' AND w.deleted_at IS NULL
+                 AND w.revision = seen.revision
                RETURNING w.tenant_id AS "tenant_id: TenantId", w.id AS "id: WebhookId""#,
             lasted.as_secs_f64(),
             now,
