@@ -4,8 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -19,28 +18,32 @@ pub(in crate::net) struct Stream {
     pub(in crate::net) since: Instant,
 }
 
-trait Io: Read + Write + Send + Unpin {}
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: Read + Write + Send + Unpin> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl Stream {
     pub(super) fn plain(socket: TcpStream) -> Self {
-        Self { io: Box::new(TokioIo::new(socket)), is_http2: false, since: Instant::now() }
+        Self::new(Box::new(socket), false)
     }
 
     pub(super) fn secure(stream: TlsStream<TcpStream>) -> Self {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Self { io: Box::new(TokioIo::new(stream)), is_http2, since: Instant::now() }
+        Self::new(Box::new(stream), is_http2)
+    }
+
+    fn new(io: Box<dyn Io>, is_http2: bool) -> Self {
+        Self { io, is_http2, since: Instant::now() }
     }
 }
 
-impl Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.io).poll_read(cx, buffer)
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.io).poll_write(cx, bytes)
     }

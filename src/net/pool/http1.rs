@@ -1,32 +1,33 @@
 //! An HTTP/1 connection, which is driven by whoever uses it.
 
 use std::pin::{Pin, pin};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
-use tokio::time::{Instant, timeout};
+use hyper::client::conn::http1;
+use hyper::header::HeaderMap;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
-use super::{MAX_HEADERS, Post};
+use super::closing::Closing;
+use super::{Failed, MAX_HEADERS, post};
 use crate::again::Again;
 use crate::net::dial::stream::Stream;
+use crate::net::target::Target;
 
 /// Bytes that a connection holds in memory at most; the headers must fit.
 const MAX_BUFFER: usize = MAX_HEADERS as usize;
 /// Lines of an answer's headers at most.
 const MAX_HEADER_LINES: usize = 100;
-/// To come to an end in, when the answer has been read.
-const CLOSE: Duration = Duration::from_secs(10);
 
 pub(in crate::net) struct Http1 {
     /// When it began.
     pub(super) since: Instant,
     requests: http1::SendRequest<Full<Bytes>>,
     /// What reads and writes; `None` once it has ended.
-    io: Option<http1::Connection<Stream, Full<Bytes>>>,
+    io: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
     again: Again,
 }
 
@@ -34,15 +35,20 @@ impl Http1 {
     pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
         let since = stream.since;
         let mut builder = http1::Builder::new();
-        let (requests, io) = builder.max_buf_size(MAX_BUFFER).max_headers(MAX_HEADER_LINES).handshake(stream).await?;
+        builder.max_buf_size(MAX_BUFFER).max_headers(MAX_HEADER_LINES);
+        let (requests, io) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Box::new(Self { since, requests, io: Some(io), again: Again::new() }))
     }
 
-    /// What failed has the request in it if nothing of it was sent. If this is not waited for to its end, the connection is of no
-    /// further use.
-    pub(super) async fn send(&mut self, post: Post) -> Result<Response<Incoming>, TrySendError<Post>> {
-        let answer = self.requests.try_send_request(post);
-        self.drive(answer).await
+    /// If this is not waited for to its end, the connection is of no further use.
+    pub(super) async fn send(
+        &mut self,
+        target: &Target,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failed> {
+        let answer = self.requests.try_send_request(post(target.path(), headers, body));
+        Ok(self.drive(answer).await?)
     }
 
     /// Reads and writes while something waits for it.
@@ -67,9 +73,14 @@ impl Http1 {
     }
 
     /// Ends it as its protocol wants it. A receiver may have answered before it read all of the request: it gets the rest.
-    pub(super) fn close(self: Box<Self>) {
-        if let Some(io) = self.io {
-            tokio::spawn(timeout(CLOSE, io));
+    pub(super) fn close(self: Box<Self>, closing: &Closing) {
+        let Self { requests, io, again, .. } = *self;
+        // Says that no request follows.
+        drop(requests);
+        let Some(mut io) = io else { return };
+        // Most have nothing left to do that takes time.
+        if again.glance(|cx| Pin::new(&mut io).poll(cx)).is_pending() {
+            closing.close(io);
         }
     }
 }
