@@ -12,8 +12,9 @@ use super::http1::Http1;
 use super::http2::{Http2, Place};
 use crate::net::target::Origin;
 
-/// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// Shared connections are dropped when no request came for this long: before load balancers, which commonly wait 60 s, drop them
+/// under one.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(50);
 /// Idle connections kept for one origin: as many as one process has requests under way by default, since many webhooks
 /// may lead to one host.
 const IDLE_PER_ORIGIN: usize = 1_024;
@@ -182,12 +183,13 @@ async fn sweep(kept: Weak<Kept>) {
 
 impl Idle {
     fn is_good(&mut self, now: Instant, max_age: Duration) -> bool {
-        now - self.since <= IDLE_TIMEOUT && now - self.connection.since <= max_age && self.connection.is_ready()
+        let Http1 { max_idle, since, .. } = *self.connection;
+        now - self.since < max_idle && now - since <= max_age && self.connection.is_ready()
     }
 }
 
 impl Shared {
     fn is_good(&self, now: Instant, max_age: Duration) -> bool {
-        self.connection.is_good() && now - self.connection.since <= max_age && now - self.used <= IDLE_TIMEOUT
+        self.connection.is_good() && now - self.connection.since <= max_age && now - self.used <= SHARED_TIMEOUT
     }
 }
