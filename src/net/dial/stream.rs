@@ -2,7 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -16,6 +18,29 @@ pub(in crate::net) struct Stream {
     pub(in crate::net) is_http2: bool,
     /// When it began.
     pub(in crate::net) since: Instant,
+    /// How much the receiver may say.
+    pub(in crate::net) allowance: Allowance,
+}
+
+/// Bytes that are read still before reading fails. Clones share it, so that who handed the stream on can change it; it begins
+/// without a limit.
+#[derive(Clone)]
+pub(in crate::net) struct Allowance(Arc<AtomicUsize>);
+
+impl Allowance {
+    /// So many from now on. They are counted by whoever reads, who is the one that sets them: no order is needed among threads.
+    pub(in crate::net) fn set(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    /// No limit from now on.
+    pub(in crate::net) fn lift(&self) {
+        self.set(usize::MAX);
+    }
+
+    fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,13 +58,23 @@ impl Stream {
     }
 
     fn new(io: Box<dyn Io>, is_http2: bool) -> Self {
-        Self { io, is_http2, since: Instant::now() }
+        Self { io, is_http2, since: Instant::now(), allowance: Allowance(Arc::new(usize::MAX.into())) }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io).poll_read(cx, buffer)
+        let left = self.allowance.left();
+        if left == 0 {
+            let story = "the receiver has said too much before its answer";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, story)));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *self.io).poll_read(cx, buffer))?;
+        if left < usize::MAX {
+            self.allowance.set(left.saturating_sub(buffer.filled().len() - before));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -15,13 +15,16 @@ use tokio::time::Instant;
 use super::closing::Closing;
 use super::{Failed, MAX_HEADERS, post};
 use crate::again::Again;
-use crate::net::dial::stream::Stream;
+use crate::net::dial::stream::{Allowance, Stream};
 use crate::net::target::Target;
 
 /// Bytes that a connection holds in memory at most; the headers must fit.
 const MAX_BUFFER: usize = MAX_HEADERS as usize;
 /// Lines of an answer's headers at most.
 const MAX_HEADER_LINES: usize = 100;
+/// Bytes that a receiver may send until its answer's headers are complete, whatever precedes them: any number of interim answers
+/// may.
+const MAX_BEFORE: usize = MAX_HEADERS as usize;
 /// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
 const MAX_IDLE: Duration = Duration::from_secs(50);
 /// A receiver that says how long it waits for the next request has that much less: a request on its way when the receiver
@@ -34,6 +37,7 @@ pub(in crate::net) struct Http1 {
     pub(super) since: Instant,
     /// It may wait for the next request for less than this.
     pub(super) max_idle: Duration,
+    allowance: Allowance,
     requests: http1::SendRequest<Full<Bytes>>,
     /// What reads and writes; `None` once it has ended.
     io: Option<http1::Connection<TokioIo<Stream>, Full<Bytes>>>,
@@ -42,11 +46,11 @@ pub(in crate::net) struct Http1 {
 
 impl Http1 {
     pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
-        let since = stream.since;
+        let (since, allowance) = (stream.since, stream.allowance.clone());
         let mut builder = http1::Builder::new();
         builder.max_buf_size(MAX_BUFFER).max_headers(MAX_HEADER_LINES);
         let (requests, io) = builder.handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { since, max_idle: MAX_IDLE, requests, io: Some(io), again: Again::new() }))
+        Ok(Box::new(Self { since, max_idle: MAX_IDLE, allowance, requests, io: Some(io), again: Again::new() }))
     }
 
     /// If this is not waited for to its end, the connection is of no further use.
@@ -56,8 +60,10 @@ impl Http1 {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, Failed> {
+        self.allowance.set(MAX_BEFORE);
         let answer = self.requests.try_send_request(post(target.path(), headers, body));
         let answer = self.drive(answer).await?;
+        self.allowance.lift();
         self.max_idle = max_idle(answer.headers());
         Ok(answer)
     }
