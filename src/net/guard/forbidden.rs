@@ -19,7 +19,7 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Forbidden {
     pub(super) network: IpNet,
-    /// What the network is for, as a noun that fits "… is a … address".
+    /// What the network is for, as a noun that fits "… is a … address", or "… is an …".
     pub(super) reason: &'static str,
     /// Who says so.
     pub(super) source: &'static str,

@@ -33,7 +33,8 @@ struct Policy {
 pub enum Blocked {
     /// The address is in a forbidden network.
     #[error(
-        "{address} is a {reason} address ({source_of_rule}): Tidings sends to public addresses, and to the networks in `egress.allow`"
+        "{address} is {} {reason} address ({source_of_rule}): Tidings sends to public addresses, and to the networks in `egress.allow`",
+        article(reason)
     )]
     Address {
         /// The address.
@@ -137,6 +138,11 @@ impl Guard {
     }
 }
 
+/// "An IPv4-mapped address", and "a private" one.
+fn article(reason: &str) -> &'static str {
+    if reason.starts_with(['A', 'I', 'u']) { "an" } else { "a" }
+}
+
 /// Whether a name is `localhost` or below it ([RFC 6761, 6.3](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)),
 /// in any case, with or without the root's dot; `localhost.localdomain` is how many hosts files spell it.
 pub(super) fn is_local_name(name: &str) -> bool {
@@ -189,6 +195,18 @@ mod tests {
             2001:200::1 2001:4860:4860::8888 2606:4700:4700::1111 2a00:1450::1 2003::1 2400::1 3ffe::1 2001:db9::1";
         for address in public.split_ascii_whitespace() {
             assert!(passes(&strict, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_a_sentence() {
+        for (address, told) in [
+            ("10.0.0.1", "10.0.0.1 is a private address"),
+            ("::ffff:8.8.8.8", "::ffff:8.8.8.8 is an IPv4-mapped address"),
+            ("8000::1", "8000::1 is an unallocated address"),
+        ] {
+            let refused = guard(&[]).check_address(address.parse().expect(address)).expect_err(address).to_string();
+            assert!(refused.starts_with(told), "{refused}");
         }
     }
 

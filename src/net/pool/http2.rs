@@ -1,77 +1,175 @@
 //! An HTTP/2 connection, which many requests share.
+//!
+//! It does not ping its receiver while a request is under way. A receiver that is busy for longer than a ping may take would lose an
+//! attempt that has the time to wait for it, and one that is gone is found out without: each attempt has its end, a connection that
+//! left one without an answer gets no other, and what is idle or old is dropped.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::ready;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::http2;
+use hyper::header::HeaderMap;
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::{MAX_HEADERS, Post};
+use super::closing::Closing;
+use super::tasks::{Spawner, Tasks};
+use super::{Failed, MAX_HEADERS, post};
 use crate::net::dial::stream::Stream;
+use crate::net::target::Target;
 
 /// Flow-control windows, in bytes: a stream may send what is read of it, a connection that of 16 streams.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// A connection that went silent is found out by a ping after this long, and dropped after as long again.
-const PING_AFTER: Duration = Duration::from_secs(5);
+/// Requests under way on a connection, if the receiver allows as many. Those that come then get another connection: a webhook
+/// that hangs must not take what all webhooks of its host need.
+const MOST_UNDER_WAY: usize = 32;
 
-/// It ends when the last clone is gone.
+/// It ends when it is no longer kept, and no request has a place on it.
 #[derive(Clone)]
 pub(in crate::net) struct Http2 {
     /// When it began.
     pub(super) since: Instant,
-    requests: http2::SendRequest<Full<Bytes>>,
-    /// It left a request without an answer.
-    is_suspect: Arc<AtomicBool>,
-    /// A request is under way for this clone.
+    requests: http2::SendRequest<Full<Part>>,
+    load: Arc<Load>,
+    _tasks: Arc<Tasks>,
+}
+
+/// What a connection bears.
+struct Load {
+    under_way: AtomicUsize,
+    /// It left a request without an answer, or the rest of one untaken.
+    is_suspect: AtomicBool,
+    /// What gives requests to the connection, and knows how many the receiver allows; `None` once it has ended.
+    io: Mutex<Option<Io>>,
+}
+
+type Io = http2::Connection<TokioIo<Stream>, Full<Part>, Spawner>;
+
+/// For one request.
+pub(in crate::net) struct Place {
+    connection: Http2,
+    /// The request, until it is written.
+    unwritten: Weak<()>,
+    /// Its request has left no good word of the connection so far.
     is_asked: bool,
 }
 
+/// A body, which tells by its end that all of it was written.
+pub(super) struct Part {
+    bytes: Bytes,
+    _unwritten: Arc<()>,
+}
+
 impl Http2 {
-    pub(super) async fn new(stream: Stream) -> hyper::Result<Self> {
+    pub(super) async fn new(stream: Stream, closing: Closing) -> hyper::Result<Self> {
         let since = stream.since;
-        let (requests, io) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
+        let tasks = Tasks::new(closing);
+        let spawner = tasks.spawner();
+        let (requests, io) = http2::Builder::new(spawner.clone())
             .max_header_list_size(MAX_HEADERS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(PING_AFTER)
-            .keep_alive_timeout(PING_AFTER)
-            .handshake(stream)
+            .handshake(TokioIo::new(stream))
             .await?;
-        // Its errors reach those who wait for answers.
-        tokio::spawn(io);
-        Ok(Self { since, requests, is_suspect: Arc::default(), is_asked: false })
+        let load =
+            Arc::new(Load { under_way: AtomicUsize::new(0), is_suspect: AtomicBool::new(false), io: Some(io).into() });
+        spawner.execute(Arc::clone(&load).drive());
+        Ok(Self { since, requests, load, _tasks: Arc::new(tasks) })
     }
 
-    /// What failed has the request in it if nothing of it was sent.
-    pub(super) async fn send(&mut self, post: Post) -> Result<Response<Incoming>, TrySendError<Post>> {
-        self.is_asked = true;
-        self.requests.try_send_request(post).await
+    /// A place for a request, unless it bears no more for now. Who gives places away does so one at a time.
+    pub(super) fn spare_place(&self) -> Option<Place> {
+        let has_room = self.load.under_way.load(Ordering::Relaxed) < self.load.most();
+        has_room.then(|| self.place())
     }
 
-    /// The request of this clone has its answer.
-    pub(super) fn answered(&mut self) {
-        self.is_asked = false;
+    /// A place for the request that it was made for.
+    pub(super) fn place(&self) -> Place {
+        self.load.under_way.fetch_add(1, Ordering::Relaxed);
+        Place { connection: self.clone(), unwritten: Weak::new(), is_asked: false }
     }
 
-    /// Whether it takes a request.
-    pub(super) fn is_ready(&self) -> bool {
-        self.requests.is_ready() && !self.is_suspect.load(Ordering::Relaxed)
+    /// Whether it may be given requests.
+    pub(super) fn is_good(&self) -> bool {
+        self.requests.is_ready() && !self.load.is_suspect.load(Ordering::Relaxed)
+    }
+}
+
+impl Load {
+    /// How many requests it bears at once.
+    fn most(&self) -> usize {
+        self.io().as_ref().map_or(0, |io| io.current_max_send_streams().min(MOST_UNDER_WAY))
+    }
+
+    async fn drive(self: Arc<Self>) {
+        poll_fn(|cx| {
+            let mut io = self.io();
+            let Some(driven) = io.as_mut() else { return ().into() };
+            // Its errors reach those who wait for answers.
+            let _ = ready!(Pin::new(driven).poll(cx));
+            *io = None;
+            ().into()
+        })
+        .await;
+    }
+
+    fn io(&self) -> MutexGuard<'_, Option<Io>> {
+        self.io.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Sends the request that this is for.
+    pub(super) async fn send(
+        &mut self,
+        target: &Target,
+        headers: HeaderMap,
+        bytes: Bytes,
+    ) -> Result<Response<Incoming>, Failed> {
+        let unwritten = Arc::new(());
+        (self.is_asked, self.unwritten) = (true, Arc::downgrade(&unwritten));
+        let post = post(target.uri(), headers, Part { bytes, _unwritten: unwritten });
+        Ok(self.connection.requests.try_send_request(post).await?)
+    }
+
+    /// Ends it, as the request has its answer; whether the connection may have another. What of the request is not written yet, the
+    /// receiver does not want, and it would gather here.
+    pub(super) fn answered(mut self) -> bool {
+        self.is_asked = self.unwritten.strong_count() > 0;
+        !self.is_asked
     }
 }
 
 /// The next request is not given to a receiver that is silent, or that does not stop talking.
-impl Drop for Http2 {
+impl Drop for Place {
     fn drop(&mut self) {
+        let load = &self.connection.load;
+        load.under_way.fetch_sub(1, Ordering::Relaxed);
         if self.is_asked {
-            self.is_suspect.store(true, Ordering::Relaxed);
+            load.is_suspect.store(true, Ordering::Relaxed);
         }
+    }
+}
+
+impl Buf for Part {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }

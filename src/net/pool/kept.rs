@@ -7,15 +7,19 @@ use std::time::Duration;
 use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep};
 
+use super::closing::Closing;
 use super::http1::Http1;
-use super::http2::Http2;
+use super::http2::{Http2, Place};
 use crate::net::target::Origin;
 
-/// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// Shared connections are dropped when no request came for this long: before load balancers, which commonly wait 60 s, drop them
+/// under one.
+const SHARED_TIMEOUT: Duration = Duration::from_secs(50);
 /// Idle connections kept for one origin: as many as one process has requests under way by default, since many webhooks
 /// may lead to one host.
 const IDLE_PER_ORIGIN: usize = 1_024;
+/// Shared connections kept for one origin: together they bear about as many requests.
+const SHARED_PER_ORIGIN: usize = 32;
 /// How often those that nobody wants are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -24,6 +28,7 @@ pub(in crate::net) struct Kept {
     origins: Mutex<Origins>,
     /// Of a connection that takes a request.
     max_age: Duration,
+    closing: Closing,
 }
 
 #[derive(Default)]
@@ -37,7 +42,8 @@ struct Origins {
 struct Connections {
     /// Who was used last is used next, so that what is not needed becomes old.
     idle: Vec<Idle>,
-    shared: Option<Shared>,
+    /// The first that bears another request is used next, so that what is not needed becomes idle.
+    shared: Vec<Shared>,
 }
 
 struct Idle {
@@ -53,8 +59,8 @@ struct Shared {
 
 impl Kept {
     /// Nothing yet; what comes serves until it is of this age.
-    pub(super) fn new(max_age: Duration) -> Arc<Self> {
-        Arc::new(Self { origins: Mutex::default(), max_age })
+    pub(super) fn new(max_age: Duration, closing: Closing) -> Arc<Self> {
+        Arc::new(Self { origins: Mutex::default(), max_age, closing })
     }
 
     /// A connection that nobody else has.
@@ -65,7 +71,7 @@ impl Kept {
             if idle.is_good(now, self.max_age) {
                 return Some(idle.connection);
             }
-            idle.connection.close();
+            idle.connection.close(&self.closing);
         }
     }
 
@@ -74,11 +80,11 @@ impl Kept {
         let since = Instant::now();
         let mut idle = Idle { connection, since };
         if !idle.is_good(since, self.max_age) {
-            return idle.connection.close();
+            return idle.connection.close(&self.closing);
         }
         let mut origins = self.origins();
         let Some(connections) = origins.connections.get_mut(origin) else {
-            let connections = Connections { idle: vec![idle], shared: None };
+            let connections = Connections { idle: vec![idle], shared: Vec::new() };
             origins.connections.insert(origin.clone(), connections);
             return self.have_swept(&mut origins);
         };
@@ -88,23 +94,28 @@ impl Kept {
         }
     }
 
-    /// The connection that others have, too.
-    pub(super) fn shared(&self, origin: &Origin) -> Option<Http2> {
+    /// A place on a connection that others have, too.
+    pub(super) fn shared(&self, origin: &Origin) -> Option<Place> {
         let now = Instant::now();
         let mut origins = self.origins();
-        let shared = origins.connections.get_mut(origin)?.shared.as_mut()?;
-        if !shared.is_good(now, self.max_age) {
-            return None;
-        }
-        shared.used = now;
-        Some(shared.connection.clone())
+        let shared = &mut origins.connections.get_mut(origin)?.shared;
+        shared.iter_mut().filter(|shared| shared.is_good(now, self.max_age)).find_map(|shared| {
+            let place = shared.connection.spare_place()?;
+            shared.used = now;
+            Some(place)
+        })
     }
 
     /// Lets others have a connection, too.
     pub(super) fn share(self: &Arc<Self>, origin: &Origin, connection: Http2) {
-        let shared = Shared { connection, used: Instant::now() };
+        let now = Instant::now();
         let mut origins = self.origins();
-        origins.connections.entry(origin.clone()).or_default().shared = Some(shared);
+        let shared = &mut origins.connections.entry(origin.clone()).or_default().shared;
+        shared.retain(|shared| shared.is_good(now, self.max_age));
+        // One too many serves the request that it was made for.
+        if shared.len() < SHARED_PER_ORIGIN {
+            shared.push(Shared { connection, used: now });
+        }
         self.have_swept(&mut origins);
     }
 
@@ -120,7 +131,7 @@ impl Kept {
     #[cfg(test)]
     pub(in crate::net) fn count(&self) -> usize {
         let origins = self.origins();
-        origins.connections.values().map(|one| one.idle.len() + usize::from(one.shared.is_some())).sum()
+        origins.connections.values().map(|one| one.idle.len() + one.shared.len()).sum()
     }
 
     fn origins(&self) -> MutexGuard<'_, Origins> {
@@ -132,9 +143,7 @@ impl Kept {
         let origins: Vec<_> = self.origins().connections.keys().cloned().collect();
         // One by one: nobody waits while thousands are looked at.
         for origin in origins {
-            for idle in self.useless(&origin) {
-                idle.connection.close();
-            }
+            self.tidy(&origin);
             yield_now().await;
         }
         let mut origins = self.origins();
@@ -142,13 +151,20 @@ impl Kept {
         origins.is_swept
     }
 
+    /// Drops what is of no use to the next request to an origin.
+    pub(super) fn tidy(&self, origin: &Origin) {
+        for idle in self.useless(origin) {
+            idle.connection.close(&self.closing);
+        }
+    }
+
     fn useless(&self, origin: &Origin) -> Vec<Idle> {
         let now = Instant::now();
         let mut origins = self.origins();
         let Some(connections) = origins.connections.get_mut(origin) else { return Vec::new() };
         let useless = connections.idle.extract_if(.., |idle| !idle.is_good(now, self.max_age)).collect();
-        connections.shared.take_if(|shared| !shared.is_good(now, self.max_age));
-        if connections.idle.is_empty() && connections.shared.is_none() {
+        connections.shared.retain(|shared| shared.is_good(now, self.max_age));
+        if connections.idle.is_empty() && connections.shared.is_empty() {
             origins.connections.remove(origin);
         }
         useless
@@ -167,12 +183,13 @@ async fn sweep(kept: Weak<Kept>) {
 
 impl Idle {
     fn is_good(&mut self, now: Instant, max_age: Duration) -> bool {
-        now - self.since <= IDLE_TIMEOUT && now - self.connection.since <= max_age && self.connection.is_ready()
+        let Http1 { max_idle, since, .. } = *self.connection;
+        now - self.since < max_idle && now - since <= max_age && self.connection.is_ready()
     }
 }
 
 impl Shared {
     fn is_good(&self, now: Instant, max_age: Duration) -> bool {
-        self.connection.is_ready() && now - self.connection.since <= max_age && now - self.used <= IDLE_TIMEOUT
+        self.connection.is_good() && now - self.connection.since <= max_age && now - self.used <= SHARED_TIMEOUT
     }
 }

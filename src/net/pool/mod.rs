@@ -1,13 +1,15 @@
 //! Connections that serve again.
 //!
 //! An HTTP/1 connection is out of the pool while a request has it. It has no task of its own: whoever waits for the answer drives it,
-//! which spares two switches of task for each request. An HTTP/2 connection stays in the pool, for others to share.
+//! which spares two switches of task for each request. An HTTP/2 connection stays in the pool, for others to share, up to so many at
+//! once.
 //!
 //! | file | does |
 //! |---|---|
 //! | `kept` | what is kept, and for how long |
 //! | `http1` | a connection for one request after another, driven by whoever waits |
-//! | `http2` | a connection for many at once, with a task of its own |
+//! | `http2`, `tasks` | a connection for many at once, with tasks of its own |
+//! | `closing` | how long a connection may take to end, and how many may |
 //!
 //! ```text
 //!  kept ──▶ a request has it ──▶ its answer was read, and it waits for the next ──▶ kept
@@ -15,23 +17,26 @@
 //!    └──▶ old, idle for long, or ended by the receiver: closed
 //! ```
 
+mod closing;
 mod http1;
 mod http2;
 mod kept;
+mod tasks;
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::header::{HOST, HeaderMap};
-use hyper::{Method, Response};
+use hyper::{Method, Request, Response, Uri};
 
+use self::closing::Closing;
 use self::http1::Http1;
-use self::http2::Http2;
+use self::http2::{Http2, Place};
 use self::kept::Kept;
 use super::dial::{DialError, Dialer};
 use super::target::{Origin, Target};
@@ -42,8 +47,6 @@ pub(super) const MAX_AGE: Duration = Duration::from_mins(1);
 /// Bytes of an answer's headers at most.
 const MAX_HEADERS: u32 = 64 * 1024;
 
-/// A request as the HTTP library has it.
-pub(super) type Post = hyper::Request<Full<Bytes>>;
 /// What hindered a request.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -54,6 +57,7 @@ pub(super) type Wanted<'a> = &'a (dyn Fn() -> bool + Sync);
 pub(super) struct Pool {
     dialer: Dialer,
     pub(super) kept: Arc<Kept>,
+    closing: Closing,
 }
 
 /// A connection that a request has got.
@@ -61,13 +65,20 @@ pub(super) enum Connection {
     /// For itself.
     Own(Box<Http1>),
     /// Together with others.
-    Shared(Http2),
+    Shared(Place),
+}
+
+/// What failed, with the request's headers if nothing of it was sent.
+struct Failed {
+    error: hyper::Error,
+    unsent: Option<HeaderMap>,
 }
 
 impl Pool {
     /// Connections serve again until they are of this age.
     pub(super) fn new(dialer: Dialer, max_age: Duration) -> Self {
-        Self { dialer, kept: Kept::new(max_age) }
+        let closing = Closing::new();
+        Self { dialer, kept: Kept::new(max_age, closing.clone()), closing }
     }
 
     /// Sends a request, at most once, and gives back the head of its answer, with the connection that the rest comes on. `None` where it is
@@ -84,14 +95,14 @@ impl Pool {
             if !is_wanted() {
                 return Ok(None);
             }
-            let mut failed = match connection.send(target, headers, body.clone()).await {
+            let failed = match connection.send(target, headers, body.clone()).await {
                 Ok(response) => return Ok(Some((response, connection))),
                 Err(failed) => failed,
             };
             // The receiver closed the connection while nothing was under way: nothing of this request was sent either.
-            match failed.take_message() {
-                Some(unsent) if is_used => headers = unsent.into_parts().0.headers,
-                _ => return Err(failed.into_error().into()),
+            match failed.unsent {
+                Some(unsent) if is_used => headers = unsent,
+                _ => return Err(failed.error.into()),
             }
         }
     }
@@ -99,7 +110,11 @@ impl Pool {
     /// Takes back the connection of a request whose answer was read.
     pub(super) fn keep(&self, target: &Target, connection: Connection) {
         match connection {
-            Connection::Shared(mut shared) => shared.answered(),
+            Connection::Shared(place) => {
+                if !place.answered() {
+                    self.kept.tidy(target.origin());
+                }
+            }
             Connection::Own(own) => self.kept.keep(target.origin(), own),
         }
     }
@@ -123,9 +138,10 @@ impl Pool {
         if let Some(shared) = self.kept.shared(origin) {
             return Ok((Connection::Shared(shared), true));
         }
-        let shared = Http2::new(stream).await?;
-        self.kept.share(origin, shared.clone());
-        Ok((Connection::Shared(shared), false))
+        let shared = Http2::new(stream, self.closing.clone()).await?;
+        let place = shared.place();
+        self.kept.share(origin, shared);
+        Ok((Connection::Shared(place), false))
     }
 
     fn kept_connection(&self, origin: &Origin) -> Option<Connection> {
@@ -140,22 +156,16 @@ impl Connection {
         target: &Target,
         mut headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, TrySendError<Post>> {
-        let mut post = hyper::Request::new(Full::new(body));
-        *post.method_mut() = Method::POST;
+    ) -> Result<Response<Incoming>, Failed> {
         match self {
             Self::Own(own) => {
                 headers.insert(HOST, target.host().clone());
-                *post.uri_mut() = target.path().clone();
-                *post.headers_mut() = headers;
-                own.send(post).await
+                own.send(target, headers, body).await
             }
-            Self::Shared(shared) => {
+            Self::Shared(place) => {
                 // From a connection of its own, which was closed before it was sent.
                 headers.remove(HOST);
-                *post.uri_mut() = target.uri().clone();
-                *post.headers_mut() = headers;
-                shared.send(post).await
+                place.send(target, headers, body).await
             }
         }
     }
@@ -166,5 +176,19 @@ impl Connection {
             Self::Own(own) => own.drive(waiting).await,
             Self::Shared(_) => waiting.await,
         }
+    }
+}
+
+/// A request as the HTTP library has it.
+fn post<B: Buf>(uri: &Uri, headers: HeaderMap, body: B) -> Request<Full<B>> {
+    let mut post = Request::new(Full::new(body));
+    (*post.method_mut(), *post.uri_mut(), *post.headers_mut()) = (Method::POST, uri.clone(), headers);
+    post
+}
+
+impl<B> From<TrySendError<Request<B>>> for Failed {
+    fn from(mut failed: TrySendError<Request<B>>) -> Self {
+        let unsent = failed.take_message().map(|unsent| unsent.into_parts().0.headers);
+        Self { error: failed.into_error(), unsent }
     }
 }

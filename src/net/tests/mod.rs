@@ -2,6 +2,7 @@
 
 mod hostile;
 mod http2;
+mod http2_shared;
 mod names;
 mod outcomes;
 mod receiver;

@@ -58,7 +58,7 @@ async fn a_receiver_that_never_gets_to_a_status_line_has_a_class() {
             vec![Step::Read, Step::Write(b"HTTP/1.1 200 OK\r\n".into()), Step::Repeat(b"a: b\r\n", NOW_AND_THEN)],
             Class::Timeout,
         ),
-        ("floods with 1xx", vec![Step::Read, Step::Repeat(b"HTTP/1.1 100 Continue\r\n\r\n", AT_ONCE)], Class::Timeout),
+        ("floods with 1xx", vec![Step::Read, Step::Repeat(b"HTTP/1.1 100 Continue\r\n\r\n", AT_ONCE)], Class::Protocol),
         ("resets at once", vec![Step::Reset], Class::Connect),
         ("resets after the request", vec![Step::Read, Step::Reset], Class::Connect),
         ("closes after the request", vec![Step::Read], Class::Connect),

@@ -79,6 +79,23 @@ async fn a_connection_that_is_not_to_serve_again_does_not() {
     }
 }
 
+/// One that the receiver is about to close is not kept, as the next request might be on its way then.
+#[tokio::test]
+async fn a_connection_waits_no_longer_than_its_receiver_says() {
+    for (said, connections) in [("timeout=0", 3), ("timeout=1", 3), ("timeout=2", 2), ("timeout=5", 1), ("max=9", 1)] {
+        let answer = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::start(vec![Step::Read, Step::Write(answer.into()), Step::Again]).await;
+        let sender = Sender::new(&local()).expect("a sender");
+        for pause in [0, 0, 1_100] {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_millis(pause)).await;
+            tokio::time::resume();
+            assert_eq!(send(&sender, &receiver.url()).await.class, Class::Success);
+        }
+        assert_eq!(receiver.connections(), connections, "{said}");
+    }
+}
+
 /// One whose answer nobody waited for is closed, and its answer is not taken for the next request's.
 #[tokio::test]
 async fn a_request_that_is_given_up_takes_its_connection_with_it() {
