@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, unfit};
 use super::{find, profile_of};
 use crate::actions::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
 use crate::actions::{ActionError, Context};
@@ -44,16 +44,16 @@ pub async fn send_test(context: &Context, tenant_id: TenantId, id: WebhookId) ->
     let event = sample(context, &webhook, &profile, now).await?;
     let outgoing = Outgoing::open(context, &webhook, now).await?;
     let to = SentTo { url: &webhook.url, headers: &outgoing.own };
-    let request = exhibit(&profile, &event, to, &outgoing.signing, now).map_err(unfit)?;
-    let body = profile.render_body(&event).map_err(|error| unfit(error.into()))?;
+    let request = exhibit(&profile, &event, to, &outgoing.signing, now).map_err(no_sample)?;
+    let body = profile.render_body(&event).map_err(|error| no_sample(error.into()))?;
     let signed = profile.sign(&event, body, &outgoing.keys(&profile)?, now);
     let outcome = outgoing.send(context, &webhook, &profile, signed).await;
     Ok(TestResult { event_id: event.id, event_type: event.event_type, request, outcome })
 }
 
-fn unfit(error: NoExhibit) -> ActionError {
+fn no_sample(error: NoExhibit) -> ActionError {
     match error {
-        NoExhibit::Dialect(error) => ActionError::Dialect(error),
+        NoExhibit::Dialect(error) => unfit(&error),
         NoExhibit::Unrenderable(error) => {
             ActionError::conflict("unrenderable", format!("the dialect has no place for the sample: {error}"))
         }
