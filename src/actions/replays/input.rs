@@ -143,13 +143,13 @@ impl FilterInput {
         let [from, to] = [("from", &self.from), ("to", &self.to)].map(|(member, text)| {
             let time = text.as_deref().map(read_time);
             if time == Some(None) {
-                let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 0 to 9999";
+                let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 1 to 9999";
                 fault(member, "invalid_time", detail);
             }
             time.flatten()
         });
         if from.zip(to).is_some_and(|(from, to)| from > to) {
-            fault("from", "from_after_to", "must not be later than `/filter/to`");
+            fault("from", "from_after_to", "must not be later than `filter/to`");
         }
         let Self { webhook_id, event, event_id, .. } = self;
         Filter { webhook_id, event_type: event, event_id, reason, state, from, to }
