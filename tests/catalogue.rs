@@ -68,7 +68,9 @@ async fn a_type_is_described_read_back_described_anew_and_forgotten() {
     assert_eq!(other.get("/v1/event-types/order.paid").await.problem(404), "not_found");
     assert_eq!(other.delete("/v1/event-types/order.paid").await.problem(404), "not_found");
     tenant.delete("/v1/event-types/order.paid").await.expect(204);
-    assert_eq!(tenant.delete("/v1/event-types/order.paid").await.problem(404), "not_found");
+    let gone = tenant.delete("/v1/event-types/order.paid").await;
+    assert_eq!(gone.problem(404), "not_found");
+    assert_eq!(gone.json()["detail"], "there is no event type with this name");
     assert_eq!(tenant.get("/v1/event-types/order.paid").await.problem(404), "not_found");
 }
 

@@ -198,6 +198,10 @@ mod tests {
             let faults = check(json!({"source": source, "filter": filter})).expect_err(pointer);
             assert_eq!(faults.iter().map(|(pointer, _)| pointer.as_str()).collect::<Vec<_>>(), [pointer]);
         }
+        let filter = json!({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"});
+        let input: Input = serde_json::from_value(json!({"source": "deliveries", "filter": filter})).expect("a shape");
+        let faults = input.check(Rates { usual: 100, most: 1_000 }).expect_err("the wrong way round");
+        assert_eq!(faults[0].detail, "must not be later than `filter/to`");
         for rate in [0, -1, 1_001] {
             let body = json!({"source": "dead_letters", "all": true, "rate_per_second": rate});
             assert_eq!(check(body).expect_err("a rate")[0].0, "/rate_per_second");
