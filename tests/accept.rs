@@ -104,6 +104,22 @@ async fn a_key_means_one_content_for_24_hours() {
     assert_eq!(world.count("events").await, 2);
 }
 
+#[tokio::test]
+async fn a_key_that_a_batch_uses_twice_is_told_with_its_first_place() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let event = |n: u32, key: &str| json!({"type": "a", "data": n, "idempotency_key": key});
+    let stored = tenant.post("/v1/events", event(1, "old")).await.expect(202);
+    let batch = json!({"events": [event(2, "x"), event(3, "k"), event(4, "k"), event(5, "old")]});
+    let refused = tenant.post("/v1/events/batch", batch).await;
+    assert_eq!(refused.problem(409), "idempotency_key_reused");
+    let told: Vec<_> =
+        refused.json()["errors"].as_array().expect("errors").iter().map(|one| one["detail"].clone()).collect();
+    let by = format!("was used within 24 hours for other content, by {}", stored["id"].as_str().expect("an id"));
+    assert_eq!(told, [json!("is used in this batch for other content, by `events/1`"), json!(by)]);
+    assert_eq!(world.count("events").await, 1);
+}
+
 /// Where little is to do, one that waits in the database keeps nobody else waiting.
 #[tokio::test]
 async fn an_event_does_not_wait_for_another_whose_key_is_being_used() {

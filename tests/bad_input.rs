@@ -148,7 +148,7 @@ async fn what_is_not_json_is_told_with_its_place() {
     let nested =
         |depth: usize| format!(r#"{{"type":"a","data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth)).into_bytes();
     for (what, body, place) in [
-        ("empty", Vec::new(), "line 1"),
+        ("empty", Vec::new(), "is empty"),
         ("truncated", br#"{"type":"a","data":{"#.to_vec(), "line 1"),
         ("a trailing comma", br#"{"type":"a","data":1,}"#.to_vec(), "column 22"),
         ("NaN", br#"{"type":"a","data":NaN}"#.to_vec(), "column 20"),

@@ -68,7 +68,9 @@ async fn a_type_is_described_read_back_described_anew_and_forgotten() {
     assert_eq!(other.get("/v1/event-types/order.paid").await.problem(404), "not_found");
     assert_eq!(other.delete("/v1/event-types/order.paid").await.problem(404), "not_found");
     tenant.delete("/v1/event-types/order.paid").await.expect(204);
-    assert_eq!(tenant.delete("/v1/event-types/order.paid").await.problem(404), "not_found");
+    let gone = tenant.delete("/v1/event-types/order.paid").await;
+    assert_eq!(gone.problem(404), "not_found");
+    assert_eq!(gone.json()["detail"], "there is no event type with this name");
     assert_eq!(tenant.get("/v1/event-types/order.paid").await.problem(404), "not_found");
 }
 
@@ -251,6 +253,24 @@ async fn a_test_delivery_carries_the_example() {
     let sent = tenant.post(&path, json!({})).await.expect(200);
     assert_eq!((&sent["event_type"], &sent["outcome"]), (&json!("order.paid"), &json!("success")));
     assert!(receiver.only().body.ends_with(br#""data":{ "id" : 1.50 }}"#), "{:?}", receiver.only().body);
+}
+
+#[tokio::test]
+async fn a_test_delivery_carries_the_dialects_example_where_the_catalogue_has_none() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "docintell").await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let path = format!("/v1/webhooks/{}/test", webhook["id"].as_str().expect("an id"));
+    let sent = tenant.post(&path, json!({})).await.expect(200);
+    assert_eq!((&sent["event_type"], &sent["outcome"]), (&json!("document.uploaded"), &json!("success")));
+    let data = &receiver.only().json()["data"];
+    assert!(data["test"] == true && data["document_id"].is_string() && data["status"] == "queued", "{data}");
+
+    put(&tenant, "document.processing.failed", json!({"example": {"mine": 1}})).await.expect(201);
+    let sent = tenant.post(&path, json!({})).await.expect(200);
+    assert_eq!(sent["event_type"], "document.processing.failed");
+    assert_eq!(receiver.received()[1].json()["data"], json!({"mine": 1}));
 }
 
 /// In this process a change is in force when it is answered, in another within a second or so.

@@ -274,7 +274,8 @@ async fn a_file_of_events_is_sent_and_goes_on_where_it_failed() {
     let rest = shell.run_with(&line(1), &[&send[..], &["--skip", "1"]].concat()).await;
     let empty = shell.run_with("\n", &send).await;
     let broken = shell.run_with(&(line(1) + "{\"type\":}\n"), &send).await;
-    let told = [beyond, rest, empty, broken].map(|printed| printed.transcript());
+    let array = shell.run_with(&format!("[{}]", line(1).trim()), &send).await;
+    let told = [beyond, rest, empty, broken, array].map(|printed| printed.transcript());
     insta::assert_snapshot!("batch_without_events", masked(&shell, &told));
     let receipts = shell.run_with(&line(1), &["events", "send", "--batch", "-", "--json"]).await;
     assert_eq!(receipts.json()[0]["duplicate"], false);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Signal;
+use tidings::dialect::Profile;
 use tokio::process::Command;
 
 use crate::support::process::Process;
@@ -121,7 +122,23 @@ fn every_block_is_marked() {
     for document in documents() {
         let text = std::fs::read_to_string(&document).expect("a document");
         let unmarked: Vec<_> = blocks(&text, "").into_iter().map(|block| block.line).collect();
-        assert!(unmarked.is_empty(), "{}: say `sh`, `console` or `text` at line {unmarked:?}", document.display());
+        assert!(
+            unmarked.is_empty(),
+            "{}: say `sh`, `console`, `toml` or `text` at line {unmarked:?}",
+            document.display()
+        );
+    }
+}
+
+#[test]
+fn the_dialect_that_is_shown_is_one() {
+    let text = include_str!("../docs/dialects.md");
+    let shown = blocks(text, "toml");
+    assert_eq!(shown.len(), 1);
+    let acme = Profile::parse(&shown[0].text).unwrap_or_else(|error| panic!("line {}: {error}", shown[0].line));
+    assert!(acme.has_token() && acme.challenge().is_some() && acme.example("order.paid").is_some());
+    for table in shown[0].text.lines().filter(|line| line.starts_with('[')) {
+        assert!(text.contains(&format!("**`{table}`**")), "{table} is explained");
     }
 }
 

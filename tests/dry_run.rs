@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use tidings::domain::ids::WebhookId;
+use uuid::Uuid;
+
 use crate::support::{Receiver, World};
 
 /// A request's headers as shown, but for those that differ with the event's id.
@@ -75,6 +78,42 @@ async fn a_dry_run_says_why_webhooks_get_nothing_and_what_is_held() {
     assert_eq!(reasons, expected);
     assert_eq!(forecast["matches"][0]["webhook_id"], paused["id"]);
     assert_eq!(forecast["matches"][0]["held"], "inactive");
+}
+
+/// Registering so many one by one would take long; they are alike.
+async fn copies(world: &World, webhook: &Value, count: i32) {
+    let id = webhook["id"].as_str().expect("an id").parse::<WebhookId>().expect("an id").as_u128();
+    for statement in [
+        "INSERT INTO tidings.webhooks SELECT (jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid()))).*
+         FROM tidings.webhooks AS w, generate_series(1, $2) WHERE w.id = $1",
+        "INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
+         SELECT w.tenant_id, p, w.id FROM tidings.webhooks AS w, unnest(w.events) AS p, tidings.webhooks AS first
+         WHERE first.id = $1 AND w.tenant_id = first.tenant_id AND w.events = first.events AND w.id <> $1 AND $2 > 0",
+    ] {
+        let query = sqlx::query(statement).bind(Uuid::from_u128(id)).bind(count);
+        query.execute(&world.pool).await.expect("copied");
+    }
+}
+
+#[tokio::test]
+async fn of_many_webhooks_those_that_match_come_first_and_all_of_them_count() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let webhook = |event: &str| json!({"url": receiver.url, "events": [event]});
+    let other = tenant.webhook_with(webhook("other")).await;
+    copies(&world, &other, 120).await;
+    let youngest = tenant.webhook_with(webhook("wanted")).await;
+    let event = |event_type: &str| json!({"type": event_type, "data": 1});
+    let forecast = tenant.post("/v1/events?dry_run=true", event("wanted")).await.expect(200);
+    assert_eq!((&forecast["deliveries"], &forecast["more"]), (&json!(1), &json!(true)));
+    assert_eq!(forecast["matches"][0]["webhook_id"], youngest["id"]);
+    assert_eq!(forecast["others"].as_array().map(Vec::len), Some(99));
+    let forecast = tenant.post("/v1/events?dry_run=true", event("other")).await.expect(200);
+    assert_eq!((&forecast["deliveries"], &forecast["more"]), (&json!(121), &json!(true)));
+    assert_eq!((forecast["matches"].as_array().map(Vec::len), &forecast["others"]), (Some(100), &json!([])));
+    let accepted = tenant.post("/v1/events", event("other")).await.expect(202);
+    assert_eq!(accepted["deliveries"], 121);
 }
 
 #[tokio::test]

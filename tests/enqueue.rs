@@ -138,7 +138,7 @@ async fn a_time_that_nobody_can_read_is_refused_and_one_that_is_stored_ends_nobo
         assert!(refused.to_string().contains("is not a time of the years 0 to 9999"), "{refused}");
     }
     let call = "SELECT tidings.enqueue($1, 'first', '1', occurred_at => '0001-06-01 00:00:00+00 BC')";
-    sqlx::query(call).bind(&tenant.id).execute(&mut producer).await.expect("the year 0, as in the REST API");
+    sqlx::query(call).bind(&tenant.id).execute(&mut producer).await.expect("the year 0, which the database takes");
     world.after(std::time::Duration::from_mins(1)).await;
     let body = receiver.only().json();
     assert!(body.to_string().contains("0000-06-01T00:00:00"), "{body}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tidings::api::openapi::document;
-use tidings::dialect::Dialects;
+use tidings::dialect::{Dialects, Profile};
 
 use crate::support::World;
 
@@ -33,6 +33,22 @@ fn the_committed_description_is_the_present_one() {
         committed == described(),
         "docs/openapi.json is not what the code says; renew it: cargo run -- openapi > docs/openapi.json"
     );
+}
+
+/// Or a dialect's alias could take the place of the secret, which is shown this once.
+#[test]
+fn no_alias_of_a_dialect_has_the_name_of_a_member_of_the_answer_to_a_registration() {
+    let schemas = described()["components"]["schemas"].clone();
+    let own = schemas["WebhookWithSecrets"]["allOf"].as_array().expect("parts").clone();
+    let parts = own.iter().chain([&schemas["Webhook"]]).filter_map(|part| part["properties"].as_object());
+    let members: Vec<_> = parts.flat_map(|properties| properties.keys()).collect();
+    assert!(members.len() == 20 && members.iter().any(|member| *member == "signing_secret"), "{members:?}");
+    for member in members {
+        let file = include_str!("../config/dialects/standard.toml");
+        let file = format!("{file}\n[registration.aliases]\n{member} = \"id\"\n");
+        let told = Profile::parse(&file).expect_err(member).to_string();
+        assert!(told.contains(&format!("`registration.aliases.{member}` must have another name")), "{told}");
+    }
 }
 
 #[test]

@@ -139,3 +139,108 @@ async fn a_delivery_keeps_the_revision_it_was_accepted_under() {
     assert_eq!((new.header("carrier-kind"), new.header("carrier-event")), ("", "parcel.lost"));
     assert!(new.json()["at"].is_u64() && new.json()["when"].is_null(), "a new event is written as the file is now");
 }
+
+/// The carrier's file before it had a token.
+fn without_token() -> String {
+    let from = CARRIER.find("[token]").expect("a table");
+    let to = CARRIER.find("[body]").expect("a table");
+    format!("{}{}", &CARRIER[..from], &CARRIER[to..]).replace("  \"Carrier-Key: Token {token}\",\n", "")
+}
+
+/// Another process takes over, with this file.
+async fn replaced<'a>(before: &World, file: &str, worlds: &'a mut Vec<World>) -> &'a World {
+    before.close().await;
+    let after = before.beside_with(dialects(file)).await;
+    after.run();
+    worlds.push(after);
+    worlds.last().expect("a world")
+}
+
+fn at(webhook: &Value, action: &str) -> String {
+    format!("/v1/webhooks/{}{action}", webhook["id"].as_str().expect("an id"))
+}
+
+#[tokio::test]
+async fn what_does_not_fit_an_edited_file_is_told_and_a_rotation_makes_it_fit() {
+    let before = World::with(dialects(&without_token())).await;
+    let receiver = Receiver::start().await;
+    let (key, webhook) = registered(&before, &receiver).await;
+    assert_eq!(webhook["token"], Value::Null);
+    let mut worlds = Vec::new();
+    let after = replaced(&before, CARRIER, &mut worlds).await;
+    let tenant = crate::support::world::Tenant { world: after, id: String::new(), key };
+    tenant.event("parcel.lost", json!({"n": 1})).await;
+    after.drain().await;
+    let letter = tenant.dead_letter().await;
+    let told = letter["detail"].as_str().expect("a detail");
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("unrenderable"), &json!(0)));
+    assert!(["`carrier`", "`token`", "rotate", "resend"].iter().all(|word| told.contains(word)), "{told}");
+    let refused = tenant.post(&at(&webhook, "/test"), json!({})).await;
+    assert_eq!(refused.problem(409), "unfit_secret");
+    assert!(refused.text.contains("rotate"), "{}", refused.text);
+
+    let rotated = tenant.post(&at(&webhook, "/rotate"), json!({"overlap_seconds": 0})).await.expect(200);
+    assert!(rotated["token"].as_str().is_some_and(|token| token.starts_with("tok-")), "{rotated}");
+    let again = tenant.post(&at(&webhook, "/rotate"), json!({"overlap_seconds": 0})).await.expect(200);
+    assert_eq!(again["token"], Value::Null, "it is shown once, and stays");
+    let path = format!("/v1/dead-letters/{}/resend", letter["id"].as_str().expect("an id"));
+    tenant.post(&path, json!({})).await.expect(202);
+    after.drain().await;
+    let expected = json!({"signing_secret": again["signing_secret"], "token": rotated["token"]});
+    assert_signed(&receiver.only(), &expected);
+}
+
+#[tokio::test]
+async fn a_restored_file_lets_what_was_never_sent_be_resent() {
+    let before = World::with(dialects(CARRIER)).await;
+    let receiver = Receiver::start().await;
+    let (key, webhook) = registered(&before, &receiver).await;
+    let tenant = |world| crate::support::world::Tenant { world, id: String::new(), key: key.clone() };
+    let edited = CARRIER.replace("prefix = \"carrier_\"", "prefix = \"haulier_\"").replace("\"when\"", "\"at\"");
+    let mut worlds = Vec::new();
+    let after = replaced(&before, &edited, &mut worlds).await;
+    tenant(after).event("parcel.lost", json!({"n": 1})).await;
+    tenant(after).event("parcel.found", json!({"n": 2})).await;
+    after.drain().await;
+    let letters = tenant(after).get("/v1/dead-letters").await.expect(200)["data"].clone();
+    let ids: Vec<_> =
+        letters.as_array().expect("letters").iter().map(|one| one["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids.len(), 2, "{letters}");
+    // Too early: it is a dead letter once more, and for the same reason.
+    let path = format!("/v1/dead-letters/{}/resend", ids[0]);
+    tenant(after).post(&path, json!({})).await.expect(202);
+    after.drain().await;
+    let letter = tenant(after).get(&format!("/v1/dead-letters/{}", ids[0])).await.expect(200);
+    assert!(letter["detail"].as_str().expect("a detail").contains("`haulier_`"), "{letter}");
+    assert_eq!(receiver.count(), 0);
+
+    let mut worlds = Vec::new();
+    let restored = replaced(after, CARRIER, &mut worlds).await;
+    let replay = json!({"source": "dead_letters", "all": true});
+    let started = crate::replay::start(&tenant(restored), replay).await;
+    crate::replay::finish(&tenant(restored), &started).await;
+    assert_eq!(receiver.count(), 2);
+    for request in receiver.received() {
+        assert_signed(&request, &webhook);
+        assert!(request.json()["when"].is_u64(), "written as the restored file says");
+    }
+}
+
+#[tokio::test]
+async fn what_was_attempted_keeps_its_revision_also_when_it_is_resent() {
+    let before = World::with(dialects(CARRIER)).await;
+    let receiver = Receiver::start().await;
+    receiver.then(Reply::Status(425)).always(Reply::Status(204));
+    let (key, _) = registered(&before, &receiver).await;
+    let tenant = |world| crate::support::world::Tenant { world, id: String::new(), key: key.clone() };
+    tenant(&before).event("parcel.lost", json!({"n": 1})).await;
+    before.drain().await;
+    let letter = tenant(&before).dead_letter().await;
+    let mut worlds = Vec::new();
+    let after = replaced(&before, &CARRIER.replace("\"when\"", "\"at\""), &mut worlds).await;
+    let path = format!("/v1/dead-letters/{}/resend", letter["id"].as_str().expect("an id"));
+    tenant(after).post(&path, json!({})).await.expect(202);
+    after.drain().await;
+    let received = receiver.received();
+    assert!(received.len() == 2 && received[0].body == received[1].body, "{received:?}");
+}

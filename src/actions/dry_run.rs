@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
 use super::show_attempt::{live_secrets, profile};
 use super::{ActionError, Context, vault};
-use crate::dialect::{Profile, Unrenderable};
+use crate::dialect::Profile;
 use crate::domain::event::{Event, pattern_matches};
 use crate::domain::ids::TenantId;
 use crate::domain::webhook::State;
-use crate::store::webhooks::audience::Subscriber;
+use crate::store::webhooks::audience::{Audience, Subscriber};
 
 /// Webhooks that a dry run looks at. Each that matches adds a whole request to the answer.
 pub const MAX_WEBHOOKS: usize = 100;
@@ -17,8 +17,10 @@ pub const MAX_WEBHOOKS: usize = 100;
 /// What would come of an event.
 #[derive(Debug)]
 pub struct DryRun {
-    /// What each webhook would get, oldest webhook first.
+    /// What each webhook would get: those that are owed a delivery first, and older ones before younger.
     pub webhooks: Vec<(Subscriber, Fate)>,
+    /// How many deliveries it would owe, also to webhooks that were not looked at.
+    pub deliveries: usize,
     /// There are more webhooks than were looked at.
     pub more: bool,
 }
@@ -33,8 +35,8 @@ pub enum Fate {
         /// Why it would have to wait.
         held: Option<State>,
     },
-    /// A dead letter, because its dialect has no place for the data.
-    Unrenderable(Unrenderable),
+    /// A dead letter, because its dialect has no place for the data, or its secret does not fit the dialect.
+    Unrenderable(NoExhibit),
     /// Nothing.
     Nothing(WhyNot),
 }
@@ -75,7 +77,7 @@ impl WhyNot {
 /// Says what would come of an event if it were accepted now.
 pub async fn dry_run(context: &Context, event: &Event) -> Result<DryRun, ActionError> {
     let limit = i64::try_from(MAX_WEBHOOKS + 1).unwrap_or(i64::MAX);
-    let mut subscribers = context.store.audience(event.tenant_id, limit).await?;
+    let Audience { mut subscribers, owed } = context.store.audience(event.tenant_id, &event.event_type, limit).await?;
     let more = subscribers.len() > MAX_WEBHOOKS;
     subscribers.truncate(MAX_WEBHOOKS);
     let mut profiles = HashMap::new();
@@ -87,7 +89,7 @@ pub async fn dry_run(context: &Context, event: &Event) -> Result<DryRun, ActionE
         };
         webhooks.push((subscriber, fate));
     }
-    Ok(DryRun { webhooks, more })
+    Ok(DryRun { webhooks, deliveries: owed, more })
 }
 
 /// As accept decides it, in SQL.
@@ -125,8 +127,7 @@ async fn fate(
             let held = (subscriber.state != State::Active).then_some(subscriber.state);
             Ok(Fate::Request { request, held })
         }
-        Err(NoExhibit::Unrenderable(why)) => Ok(Fate::Unrenderable(why)),
-        Err(NoExhibit::Dialect(error)) => Err(error.into()),
+        Err(why) => Ok(Fate::Unrenderable(why)),
     }
 }
 

@@ -53,6 +53,9 @@ pub enum ActionError {
     Dialect(#[from] DialectError),
 }
 
+/// What to do where a webhook's secrets, which a dialect's file of another time made, do not fit it.
+pub const FIT_SECRET: &str = "rotate the webhook's secret with `overlap_seconds` 0, or restore the dialect's file";
+
 impl ActionError {
     /// A [`ActionError::Conflict`].
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {

@@ -29,7 +29,7 @@ pub mod webhooks;
 
 use std::sync::Arc;
 
-pub use error::{ActionError, Fault};
+pub use error::{ActionError, FIT_SECRET, Fault};
 pub use member::Member;
 
 use crate::dialect::Dialects;

@@ -132,5 +132,5 @@ pub(super) fn live_secrets(
 /// A dialect as it was at a revision.
 pub(super) async fn profile(context: &Context, revision: DialectRevision) -> Result<Option<Profile>, ActionError> {
     let source = context.store.dialect_source(revision).await?;
-    Ok(source.map(|source| Profile::parse(&source)).transpose()?)
+    Ok(source.map(|source| Profile::restore(&source)).transpose()?)
 }

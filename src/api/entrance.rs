@@ -1,8 +1,6 @@
 //! What every request passes on its way in and out: its id, and the last word on errors.
 
 use std::any::Any;
-use std::error::Error;
-use std::fmt::Write;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -16,6 +14,7 @@ use super::kinds;
 use super::problem::Problem;
 use super::routes::events;
 use crate::domain::trace::TraceParent;
+use crate::net::story;
 use crate::telemetry::traces::{Kind, Span};
 
 /// Where events come in.
@@ -60,7 +59,7 @@ where
         let problem = known.unwrap_or_else(|| from_status(response.status(), response.headers()));
         if let Some(cause) = problem.cause() {
             let status = problem.status().as_u16();
-            tracing::error!(request.id = %id, %method, path = uri.path(), status, error = chain(cause), "request.failed");
+            tracing::error!(request.id = %id, %method, path = uri.path(), status, error = story(cause), "request.failed");
         }
         if method == Method::POST && template.is_some_and(|template| INTAKES.contains(&template)) {
             api.telemetry.meters.api.refused(problem.code());
@@ -128,15 +127,4 @@ fn from_status(status: StatusCode, headers: &HeaderMap) -> Problem {
 pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
-}
-
-fn chain(error: &(dyn Error + Send + Sync)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

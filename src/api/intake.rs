@@ -146,6 +146,9 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result
     let text = std::str::from_utf8(body).map_err(|error| {
         Problem::new(kinds::INVALID_JSON, format!("the body is not UTF-8 at byte {}", error.valid_up_to() + 1))
     })?;
+    if text.trim().is_empty() {
+        return Err(Problem::new(kinds::INVALID_JSON, "the body is empty: send a JSON object"));
+    }
     if text.starts_with('\u{feff}') {
         return Err(Problem::new(kinds::INVALID_JSON, "the body begins with a byte order mark: leave it out"));
     }
@@ -233,6 +236,9 @@ mod tests {
     fn what_is_not_json_is_told_with_its_place() {
         for body in ["", "{", r#"{"name":"x",}"#, r#"{"name":NaN}"#, "{\"name\":\"x\"} x", "\u{feff}{}", "[[[[[]]]]]"] {
             assert_eq!(told(body)["code"], "invalid_json", "{body}");
+        }
+        for empty in ["", " \n"] {
+            assert_eq!(told(empty)["detail"], "the body is empty: send a JSON object");
         }
         assert!(parse::<Outer>(b"{\"name\":\"\xff\"}", 4).is_err());
         let bomb = "[".repeat(1_000_000);

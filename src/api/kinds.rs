@@ -87,6 +87,7 @@ pub const CONFLICTS: &[(&str, &str)] = &[
     ("too_many_replays", "So many replays are running or paused that no other is started"),
     ("too_many_resends", "The event was resent too often"),
     ("too_many_secrets", "Too many secrets of the webhook are in use"),
+    ("unfit_secret", "The webhook's secret or token does not fit its dialect as the file is now"),
     ("unknown_dialect", "The webhook's dialect is not on offer any more"),
     ("unrenderable", "The dialect has no place for the sample"),
     ("webhook_deleted", "The webhook was deleted"),

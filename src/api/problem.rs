@@ -61,7 +61,8 @@ impl Problem {
     /// Something that is not there, or not for this tenant.
     #[must_use]
     pub fn not_found(noun: &'static str) -> Self {
-        Self::new(kinds::NOT_THERE, format!("there is no {noun} with this id"))
+        let known_by = if noun == "event type" { "name" } else { "id" };
+        Self::new(kinds::NOT_THERE, format!("there is no {noun} with this {known_by}"))
     }
 
     /// A failure of Tidings itself: the cause goes to the log, and nothing of it into the answer.
@@ -111,7 +112,7 @@ impl Problem {
     }
 
     /// What the log must know of it, if anything.
-    pub(super) fn cause(&self) -> Option<&(dyn Error + Send + Sync)> {
+    pub(super) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }
 

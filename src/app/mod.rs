@@ -203,7 +203,7 @@ async fn context(config: &Config, database: &Database) -> Result<Context, AppErr
     let dialects = Arc::new(Dialects::load(config.dialects.dir.as_deref())?);
     let texts: Vec<_> = dialects
         .iter()
-        .map(|own| DialectText { name: own.name(), source: own.source(), event_types: own.event_types() })
+        .map(|own| DialectText { name: own.name(), source: own.revision_source(), event_types: own.event_types() })
         .collect();
     let store = database.store.clone();
     let known: Vec<_> = master_keys.ids().map(str::to_owned).collect();

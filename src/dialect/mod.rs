@@ -61,6 +61,9 @@
 //!
 //! [registration.aliases]                # further members of the answer to a registration
 //! hook_id = "id"
+//!
+//! [examples]                            # at the end of the file: the JSON of `data`, for test deliveries, by event type
+//! "order.paid" = '{"test": true, "order_id": "o_1"}'
 //! ```
 //!
 //! **Invariants**

@@ -22,6 +22,7 @@ use crate::domain::secret::Secret;
 #[derive(Debug, Clone)]
 pub struct Profile {
     source: Arc<str>,
+    revision_source: Arc<str>,
     name: Arc<str>,
     title: String,
     event_types: Option<Vec<String>>,
@@ -35,19 +36,32 @@ pub struct Profile {
     challenge: Option<Challenge>,
     retry: RetryPolicy,
     aliases: BTreeMap<String, String>,
+    examples: BTreeMap<String, Bytes>,
 }
 
 impl Profile {
     /// Reads a dialect's file. The error names the key and what is allowed; who knows the file's name adds it.
     pub fn parse(toml_text: &str) -> Result<Self, DialectError> {
         let file = File::read(toml_text)?;
+        file.check_offer()?;
+        Self::compile(file, toml_text)
+    }
+
+    /// Reads a revision that deliveries were accepted under; checks that came later do not touch it.
+    pub fn restore(toml_text: &str) -> Result<Self, DialectError> {
+        Self::compile(File::read(toml_text)?, toml_text)
+    }
+
+    fn compile(file: File, toml_text: &str) -> Result<Self, DialectError> {
         let headers = file.headers()?;
         let signature = file.signature.compile(&headers)?;
         file.token.as_ref().map_or(Ok(()), |token| check_random_text("token", token))?;
+        let body = file.body.compile()?;
         Ok(Self {
             source: toml_text.into(),
+            revision_source: file.without_examples(toml_text)?.into(),
             secret: file.secret.compile()?,
-            body: file.body.compile()?,
+            examples: file.checked_examples(&body)?,
             challenge: file.challenge.as_ref().map(|table| file.body.challenge(table)).transpose()?,
             retry: file.retry.compile()?,
             aliases: file.registration.checked()?,
@@ -57,6 +71,7 @@ impl Profile {
             event_types: file.event_types,
             stamp: file.timestamp,
             token: file.token,
+            body,
             headers,
             signature,
         })
@@ -74,10 +89,27 @@ impl Profile {
         &self.title
     }
 
-    /// The TOML text it was read from; [`Profile::parse`] of it gives the same profile, now and later.
+    /// The TOML text it was read from.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// That of it which deliveries depend on: all but the examples. [`Profile::restore`] of it renders and signs the same, now and later.
+    #[must_use]
+    pub fn revision_source(&self) -> &str {
+        &self.revision_source
+    }
+
+    /// What the data of an event of this type looks like, where the file tells.
+    #[must_use]
+    pub fn example(&self, event_type: &str) -> Option<Bytes> {
+        self.examples.get(event_type).cloned()
+    }
+
+    /// The event types that it has an example of.
+    pub fn types_with_example(&self) -> impl Iterator<Item = &String> {
+        self.examples.keys()
     }
 
     /// The event types it knows; `None` means any.
@@ -176,56 +208,6 @@ mod tests {
 
     const STANDARD: &str = include_str!("../../config/dialects/standard.toml");
     const BELTIC: &str = include_str!("../../config/dialects/beltic.toml");
-    const DOCINTELL: &str = include_str!("../../config/dialects/docintell.toml");
-    const LIMAI: &str = include_str!("../../config/dialects/limai.toml");
-
-    /// The error of a file after one replacement.
-    fn error(text: &str, from: &str, to: &str) -> String {
-        assert!(text.contains(from), "{from}");
-        Profile::parse(&text.replace(from, to)).expect_err(to).to_string()
-    }
-
-    #[test]
-    fn a_wrong_key_or_value_is_told_with_what_is_allowed() {
-        for (text, from, to, told) in [
-            (STANDARD, "name = \"standard\"", "name = \"Standard\"", "`name` must be 1 to 64 characters"),
-            (DOCINTELL, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
-            (DOCINTELL, "timeout_seconds", "timeout", "unknown field `timeout`"),
-            (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
-            (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
-            (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),
-            (STANDARD, "webhook-id: {id}", "Webhook-Signature: {id}", "twice"),
-            (STANDARD, "webhook-id: {id}", "webhook-id: {id}{type}", "some text between"),
-            (STANDARD, "webhook-id: {id}", "webhook-id: {event}", "allowed are {id}, {type}"),
-            (STANDARD, "webhook-id: {id}", "webhook-id: x", "`signature.signed` has a placeholder that no header"),
-            (STANDARD, "{signatures}", "x", "`headers` must have `{signatures}`"),
-            (STANDARD, ".{body}\"", "\"", "`signature.signed` must have `{body}` once"),
-            (STANDARD, "separator = \" \"", "separator = \"\"", "`signature.separator` must be"),
-            (STANDARD, "random_bytes = 32", "random_bytes = 33", "`secret.random_bytes` must be from 16 to 32"),
-            (STANDARD, "min_chars = 38", "min_chars = 380", "`secret.min_chars` must not exceed"),
-            (STANDARD, "\"data\": \"{data}\"", "\"data\": 1", "`body.template` must have the data once"),
-            (
-                STANDARD,
-                "waits_seconds = [5",
-                "max_attempts = 3\nwaits_seconds = [5",
-                "`retry.waits_seconds` must stand",
-            ),
-            (STANDARD, "waits_seconds = [5", "waits_seconds = [-5", "`retry.waits_seconds` must be"),
-            (STANDARD, "[410]", "[200]", "`retry.terminal_statuses` must be"),
-            (STANDARD, "[410]", "[\"499-400\"]", "`retry.terminal_statuses` must be"),
-            (STANDARD, "[410]", "[410]\njitter = 2", "`retry.jitter` must be from 0 to 1"),
-            (BELTIC, "{token}", "x", "`token` must be there"),
-            (BELTIC, "\"processed\"", "\"has spaces\"", "`event_types` has `has spaces`"),
-            (BELTIC, "max_attempts = 5", "max_attempts = 0", "`retry.max_attempts` must be from 1 to 50"),
-            (BELTIC, "max_attempts = 5", "", "`retry` must have"),
-            (BELTIC, "factor = 2", "factor = 0.5", "`retry.factor` must be from 1 to 10"),
-            (LIMAI, "{challenge}", "x", "`challenge.template` must have"),
-            (LIMAI, "VERIFICATION", "", "`challenge.event_type` must be"),
-        ] {
-            let error = error(text, from, to);
-            assert!(error.contains(told), "{to}: {error}");
-        }
-    }
 
     #[test]
     fn keys_need_a_secret_of_the_right_form_and_the_token() {

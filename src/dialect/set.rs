@@ -197,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_can_tell_the_built_in_examples_from_events() {
+        let dialects = Dialects::builtin().expect("the built-in dialects");
+        for (name, count) in [("numora", 3), ("number7ai", 2), ("beltic", 2), ("limai", 2), ("docintell", 3)] {
+            let profile = dialects.get(name).expect(name);
+            assert_eq!(profile.types_with_example().count(), count, "{name}");
+            for event_type in profile.types_with_example() {
+                let example = profile.example(event_type).expect("an example");
+                let text = String::from_utf8_lossy(&example);
+                let first = text.trim_start_matches('{').trim_start();
+                assert!(first.starts_with("\"test\": true,"), "{name}: {text}");
+            }
+            assert!(!profile.revision_source().contains("examples"), "{name}");
+        }
+    }
+
+    #[test]
     fn the_built_in_dialects_keep_their_vendors_rules() {
         let dialects = Dialects::builtin().expect("the built-in dialects");
         for (name, attempts, waited, terminal) in [

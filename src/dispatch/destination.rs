@@ -40,6 +40,12 @@ struct TimedSecret {
     secret: Secret,
 }
 
+impl TimedSecret {
+    fn is_live(&self, now: DateTime<Utc>) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// Keys for one dialect, good until a secret begins or ends.
 struct Prepared {
     dialect: DialectRevision,
@@ -117,6 +123,11 @@ impl Destination {
         })
     }
 
+    /// Whether it has a signing secret at `now`, of whatever form.
+    pub(super) fn has_secret(&self, now: DateTime<Utc>) -> bool {
+        self.signing.iter().any(|one| one.is_live(now))
+    }
+
     /// What signs at `now` in a dialect.
     pub(super) fn keys(
         &self,
@@ -129,8 +140,8 @@ impl Destination {
         {
             return Ok(Arc::clone(&good.keys));
         }
-        let live = |one: &&TimedSecret| one.from <= now && one.until.is_none_or(|until| now < until);
-        let secrets: Vec<_> = self.signing.iter().filter(live).map(|one| one.secret.clone()).collect();
+        let secrets: Vec<_> =
+            self.signing.iter().filter(|one| one.is_live(now)).map(|one| one.secret.clone()).collect();
         let keys = Arc::new(profile.keys(&secrets, self.token.as_ref())?);
         let changes = self.signing.iter().flat_map(|one| [Some(one.from), one.until]).flatten();
         let until = changes.filter(|&change| change > now).min().unwrap_or(DateTime::<Utc>::MAX_UTC);

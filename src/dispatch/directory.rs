@@ -265,5 +265,5 @@ impl Directory {
 
 async fn read_profile(store: &Store, revision: DialectRevision) -> Result<Profile, ActionError> {
     let source = store.dialect_source(revision).await?.ok_or(ActionError::NotFound("dialect revision"))?;
-    Ok(Profile::parse(&source)?)
+    Ok(Profile::restore(&source)?)
 }

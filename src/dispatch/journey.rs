@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
@@ -12,8 +11,8 @@ use super::directory::Language;
 use super::dispatcher::Dispatcher;
 use super::lanes::Pace;
 use super::spans::AttemptSpans;
-use crate::actions::{ActionError, Context};
-use crate::dialect::Profile;
+use crate::actions::{ActionError, Context, FIT_SECRET};
+use crate::dialect::Signed;
 use crate::domain::attempt::Attempt;
 use crate::domain::clock::write_time;
 use crate::domain::delivery::DeadReason;
@@ -90,8 +89,21 @@ impl Dispatcher {
                 return Ok(Some(Ended::without_attempt(DeadReason::Unrenderable, unrenderable.to_string())));
             }
         };
+        let keys = match destination.keys(&profile, claimed.dialect, now) {
+            Ok(keys) => keys,
+            Err(unfit) if destination.has_secret(now) => {
+                return Ok(Some(Ended::without_attempt(
+                    DeadReason::Unrenderable,
+                    format!("{unfit}; {FIT_SECRET}, and resend then"),
+                )));
+            }
+            // The first one begins in a moment, by the clock of the process that made it.
+            Err(none) => return Err(none.into()),
+        };
+        let signed = profile.sign(&*claimed.event, body, &keys, now);
+        let timeout = destination.timeout(&profile);
         let mut spans = AttemptSpans::begin(&self.context.telemetry.tracer, claimed, now);
-        let sent = self.send(claimed, &destination, &profile, body, now, spans.as_mut()).await?;
+        let sent = self.send(claimed, &destination, signed, timeout, now, spans.as_mut()).await;
         // Something changed while a connection was made: all is asked anew.
         let Some(outcome) = sent else { return Box::pin(self.journey(claimed)).await };
         meters.attempted(outcome.class, outcome.duration);
@@ -145,27 +157,24 @@ impl Dispatcher {
         &self,
         claimed: &Claimed,
         destination: &Arc<Destination>,
-        profile: &Profile,
-        body: Bytes,
+        signed: Signed,
+        timeout: Duration,
         now: DateTime<Utc>,
         mut spans: Option<&mut AttemptSpans>,
-    ) -> Result<Option<Outcome>, ActionError> {
+    ) -> Option<Outcome> {
         let target = match &destination.target {
             Ok(target) => target.clone(),
-            Err(refused) => return Ok(Some(Outcome::blocked(refused.to_string()))),
+            Err(refused) => return Some(Outcome::blocked(refused.to_string())),
         };
-        let keys = destination.keys(profile, claimed.dialect, now)?;
-        let signed = profile.sign(&*claimed.event, body, &keys, now);
         let mut headers = match with_custom(&destination.headers, &signed.headers) {
             Ok(headers) => headers,
-            Err(refused) => return Ok(Some(Outcome::blocked(refused))),
+            Err(refused) => return Some(Outcome::blocked(refused)),
         };
         // Where the trace is not recorded here, the receiver goes on from where the producer was.
         let trace = spans.as_mut().map(|spans| spans.send(now)).or(claimed.trace);
         if let Some(trace) = trace {
             headers.set(TRACEPARENT, &trace.to_string()).unwrap_or_default();
         }
-        let timeout = destination.timeout(profile);
         failpoint!("send.before", &claimed.event.event_type);
         let is_wanted = || {
             self.lease.covers(&claimed.holder)
@@ -177,7 +186,7 @@ impl Dispatcher {
         if let (Some(spans), Some(outcome)) = (spans, &outcome) {
             spans.answered(outcome, self.context.clock.now());
         }
-        Ok(outcome)
+        outcome
     }
 
     fn judge(

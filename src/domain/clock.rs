@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 
-/// Whether a time can be written as in RFC 3339, whose years have four digits.
+/// Whether a time can be written as in RFC 3339, whose years have four digits, and read by receivers: to many there is no year 0.
 #[must_use]
 pub fn can_be_written(time: DateTime<Utc>) -> bool {
-    (0..=9999).contains(&time.year())
+    (1..=9999).contains(&time.year())
 }
 
 /// A time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to the microsecond, as the database keeps it: what is made from
@@ -137,6 +137,8 @@ mod tests {
         for wrong in ["", "1970-01-01", "1970-13-01T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:00:00"] {
             assert_eq!(micros(wrong), None, "{wrong}");
         }
+        assert_eq!(micros("0000-12-31T23:59:59Z"), None, "there is no such year to a receiver in Python");
+        assert!(micros("0001-01-01T00:00:00Z").is_some());
         for lenient in ["1970-01-01 00:00:00Z", "1970-01-01T00:00:00\u{2212}01:00", "9999-12-31T23:59:59-01:00"] {
             assert_eq!(micros(lenient), None, "{lenient}");
         }

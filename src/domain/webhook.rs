@@ -155,7 +155,7 @@ pub struct RetryOverride {
     #[serde(default = "default_factor")]
     #[schema(minimum = 1, maximum = 10)]
     pub factor: f64,
-    /// No wait is longer than this many seconds, at most 604,800.
+    /// No wait is longer than this many seconds before jitter, at most 604,800.
     #[serde(default = "default_max_seconds")]
     #[schema(exclusive_minimum = 0, maximum = 604_800)]
     pub max_seconds: f64,

@@ -75,7 +75,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-fn story(error: &(dyn Error + 'static)) -> String {
+/// An error with its sources, outermost first; what an error repeats of its source is told once.
+pub fn story(error: &(dyn Error + 'static)) -> String {
     let mut story = String::new();
     let mut last = String::new();
     for error in chain(error) {
@@ -88,4 +89,25 @@ fn story(error: &(dyn Error + 'static)) -> String {
         last = text;
     }
     story.chars().take(MAX_TEXT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{told}")]
+    struct Told {
+        told: &'static str,
+        source: Option<Box<Self>>,
+    }
+
+    #[test]
+    fn a_story_tells_nothing_twice() {
+        let error = |told, source: Option<Told>| Told { told, source: source.map(Box::new) };
+        let inner = || error("connection refused", None);
+        assert_eq!(story(&error("connection refused", Some(inner()))), "connection refused");
+        assert_eq!(story(&error("asking: connection refused", Some(inner()))), "asking: connection refused");
+        assert_eq!(story(&error("asking", Some(inner()))), "asking: connection refused");
+    }
 }

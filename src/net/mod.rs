@@ -41,6 +41,7 @@ pub mod target;
 mod tests;
 pub mod url_error;
 
+pub use classify::story;
 pub use config::{Config, ConfigError};
 pub use guard::{Blocked, Guard};
 pub use headers::{HeaderError, HeaderFault, Headers, check_custom_headers};

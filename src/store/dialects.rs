@@ -8,7 +8,7 @@ use crate::domain::lease::DialectRevision;
 pub struct DialectText<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The TOML text.
+    /// The TOML text that deliveries depend on.
     pub source: &'a str,
     /// The event types it lists; `None` means any.
     pub event_types: Option<&'a [String]>,

@@ -147,7 +147,7 @@ impl World {
             .iter()
             .map(|profile| DialectText {
                 name: profile.name(),
-                source: profile.source(),
+                source: profile.revision_source(),
                 event_types: profile.event_types(),
             })
             .collect();

@@ -143,13 +143,13 @@ impl FilterInput {
         let [from, to] = [("from", &self.from), ("to", &self.to)].map(|(member, text)| {
             let time = text.as_deref().map(read_time);
             if time == Some(None) {
-                let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 0 to 9999";
+                let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 1 to 9999";
                 fault(member, "invalid_time", detail);
             }
             time.flatten()
         });
         if from.zip(to).is_some_and(|(from, to)| from > to) {
-            fault("from", "from_after_to", "must not be later than `/filter/to`");
+            fault("from", "from_after_to", "must not be later than `filter/to`");
         }
         let Self { webhook_id, event, event_id, .. } = self;
         Filter { webhook_id, event_type: event, event_id, reason, state, from, to }
@@ -198,6 +198,10 @@ mod tests {
             let faults = check(json!({"source": source, "filter": filter})).expect_err(pointer);
             assert_eq!(faults.iter().map(|(pointer, _)| pointer.as_str()).collect::<Vec<_>>(), [pointer]);
         }
+        let filter = json!({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"});
+        let input: Input = serde_json::from_value(json!({"source": "deliveries", "filter": filter})).expect("a shape");
+        let faults = input.check(Rates { usual: 100, most: 1_000 }).expect_err("the wrong way round");
+        assert_eq!(faults[0].detail, "must not be later than `filter/to`");
         for rate in [0, -1, 1_001] {
             let body = json!({"source": "dead_letters", "all": true, "rate_per_second": rate});
             assert_eq!(check(body).expect_err("a rate")[0].0, "/rate_per_second");

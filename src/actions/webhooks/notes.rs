@@ -6,7 +6,11 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visito
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// An object without doubled members (whose second value would silently win) and without NUL (which `jsonb` cannot hold).
+/// 2^64.
+const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
+
+/// An object without doubled members (whose second value would silently win), NUL (which `jsonb` cannot hold) and numbers that would come
+/// back as others.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Notes(pub(super) Map<String, Value>);
 
@@ -53,7 +57,11 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // Whole ones below are read as such, to the last digit.
+        if value.abs() >= BEYOND_U64 {
+            return Err(E::custom("a number of 2^64 or more cannot be kept exactly: write it as a string"));
+        }
         Ok(value.into())
     }
 
@@ -93,16 +101,25 @@ mod tests {
 
     #[test]
     fn any_object_is_kept_in_its_order() {
-        let text = r#"{"b":[1,-2,2.5,null,true,"é"],"a":{"c":{}}}"#;
+        let text = r#"{"b":[1,-2,2.5,null,true,"é",18446744073709551615],"a":{"c":{}}}"#;
         let notes: Notes = serde_json::from_str(text).expect(text);
         assert_eq!(Value::Object(notes.0).to_string(), text);
     }
 
     #[test]
     fn what_cannot_be_kept_is_refused() {
-        for text in
-            ["[]", "1", "null", r#"{"a":1,"a":2}"#, r#"{"x":[{"a":1,"a":2}]}"#, r#"{"a":"\u0000"}"#, r#"{"\u0000":1}"#]
-        {
+        for text in [
+            "[]",
+            "1",
+            "null",
+            r#"{"a":1,"a":2}"#,
+            r#"{"x":[{"a":1,"a":2}]}"#,
+            r#"{"a":"\u0000"}"#,
+            r#"{"\u0000":1}"#,
+            r#"{"a":18446744073709551616}"#,
+            r#"{"a":[-123456789012345678901234567890]}"#,
+            r#"{"a":1e307}"#,
+        ] {
             assert!(serde_json::from_str::<Notes>(text).is_err(), "{text}");
         }
     }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use super::own_headers;
 use crate::actions::show_attempt::live_secrets;
 use crate::actions::vault::{self, Kind};
-use crate::actions::{ActionError, Context};
-use crate::dialect::{Keys, Profile, Signed};
+use crate::actions::{ActionError, Context, FIT_SECRET};
+use crate::dialect::{DialectError, Keys, Profile, Signed};
 use crate::domain::outcome::Outcome;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
@@ -37,7 +37,7 @@ impl Outgoing {
 
     /// What signs.
     pub(super) fn keys(&self, profile: &Profile) -> Result<Keys, ActionError> {
-        Ok(profile.keys(&self.signing, self.token.as_ref())?)
+        profile.keys(&self.signing, self.token.as_ref()).map_err(|error| unfit(&error))
     }
 
     /// Sends a signed request to the webhook's URL, whose rules and headers are judged anew.
@@ -72,4 +72,9 @@ impl Outgoing {
         }
         headers
     }
+}
+
+/// A webhook's secret or token is not of the form that its dialect asks for now.
+pub(super) fn unfit(error: &DialectError) -> ActionError {
+    ActionError::conflict("unfit_secret", format!("{error}; {FIT_SECRET}"))
 }

@@ -1,4 +1,5 @@
-//! Rotate: a new signing secret. The token, where there is one, stays: it tells who sends, and is exchanged by registering anew.
+//! Rotate: a new signing secret. The token, where there is one, stays: it tells who sends, and is exchanged by registering anew. One
+//! that is missing, because the dialect had none when the webhook was registered, is made.
 
 use std::time::Duration;
 
@@ -37,14 +38,17 @@ pub async fn rotate(
     let old_until = later(now, overlap);
 
     let signing_secret = profile.new_secret(&rand::random());
+    let token = profile.new_token(&rand::random());
+    let seal = |kind, secret| vault::seal(&context.master_keys, tenant_id, id, kind, secret);
     let rotation = Rotation {
-        sealed: vault::seal(&context.master_keys, tenant_id, id, Kind::Signing, &signing_secret)?,
+        sealed: seal(Kind::Signing, &signing_secret)?,
+        missing_token: token.as_ref().map(|token| seal(Kind::Token, token)).transpose()?,
         new_from: if profile.signs_side_by_side() { now } else { old_until },
         old_until,
         now,
     };
-    match context.store.rotate_secret(tenant_id, id, &rotation).await? {
-        Rotated::Done => {}
+    let token = match context.store.rotate_secret(tenant_id, id, &rotation).await? {
+        Rotated::Done { had_token } => token.filter(|_| !had_token),
         Rotated::NotFound => return Err(ActionError::NotFound(NOUN)),
         Rotated::TooMany => {
             let detail = format!(
@@ -52,7 +56,7 @@ pub async fn rotate(
             );
             return Err(ActionError::conflict("too_many_secrets", detail));
         }
-    }
+    };
     in_force(context, tenant_id, &[id]).await;
-    Ok(Registered { webhook: find(context, tenant_id, id).await?, signing_secret, token: None })
+    Ok(Registered { webhook: find(context, tenant_id, id).await?, signing_secret, token })
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{MasterKey, Secret};
 
 const MASTER_KEY: &str = "master.key";
 const NOTES: &str = "dev.toml";
@@ -30,6 +30,8 @@ const HEADING: &str = "# Made by `tidings dev`, which continues with these. They
 pub(super) struct Kept {
     folder: PathBuf,
     master_key: Secret,
+    /// The master key is not written yet.
+    is_new: bool,
     notes: Notes,
     /// Given up with it.
     _lock: File,
@@ -57,7 +59,7 @@ impl std::fmt::Debug for Notes {
 }
 
 impl Kept {
-    /// Reads what the run before left in the folder; makes the keys where there was none.
+    /// Reads what the run before left in the folder; makes keys where there are none, and does not yet write them.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder).map_err(|error| unable("make", folder, &error))?;
         let lock = lock(folder)?;
@@ -76,18 +78,37 @@ impl Kept {
         if notes.platform_key.is_empty() {
             notes.platform_key = format!("tk_platform_{}", hex::encode(rand::random::<[u8; 24]>()));
         }
-        let kept = Self { folder: folder.to_owned(), master_key, notes, _lock: lock };
-        if is_new {
-            // Before anything is sealed with it.
-            kept.write(MASTER_KEY, kept.master_key.expose_secret())?;
-        }
-        Ok(kept)
+        Ok(Self { folder: folder.to_owned(), master_key, is_new, notes, _lock: lock })
     }
 
-    /// Sets the master key and the platform key, where nobody has.
-    pub(super) fn lend_keys(&self, config: &mut Config) {
-        config.secrets.master_key.get_or_insert_with(|| self.master_key.clone());
+    /// Sets the master key and the platform key, where nobody has. `is_sealed` says whether the database has something that a master
+    /// key sealed, which one that is made now would not open.
+    pub(super) fn lend_keys(&self, config: &mut Config, is_sealed: bool) -> Result<(), Failure> {
         config.server.platform_key.get_or_insert_with(|| self.notes.platform_key.clone().into());
+        if config.secrets.master_key.is_some() {
+            return Ok(());
+        }
+        let path = self.folder.join(MASTER_KEY);
+        let way_out = format!(
+            "put a copy of it back, or name the key as `secrets.master_key`; to begin anew, without what is in the database, delete {}",
+            self.folder.display()
+        );
+        if self.is_new && is_sealed {
+            let told = format!("{} is missing, and the database has secrets that it sealed: {way_out}", path.display());
+            return Err(Failure::told(told));
+        }
+        if MasterKey::from_base64(self.master_key.expose_secret()).is_err() {
+            return Err(Failure::told(format!(
+                "{} is damaged, it is no 32 bytes in base64: {way_out}",
+                path.display()
+            )));
+        }
+        if self.is_new {
+            // Before anything is sealed with it.
+            self.write(MASTER_KEY, self.master_key.expose_secret())?;
+        }
+        config.secrets.master_key = Some(self.master_key.clone());
+        Ok(())
     }
 
     /// What is kept.
@@ -181,7 +202,7 @@ mod tests {
         let refusal = Kept::open(folder.path()).expect_err("the first still runs").text(Paint::OFF);
         assert!(refusal.contains("another `tidings dev` runs"), "{refusal}");
         let mut left = Config::default();
-        first.lend_keys(&mut left);
+        first.lend_keys(&mut left, false).expect("lent");
         drop(first);
 
         let mut second = Kept::open(folder.path()).expect("kept");
@@ -191,7 +212,7 @@ mod tests {
             .expect("written");
         assert_eq!(known(folder.path()).map(|known| known.url).as_deref(), Some("http://x"));
         let mut right = Config::default();
-        second.lend_keys(&mut right);
+        second.lend_keys(&mut right, true).expect("lent");
         let key = |config: &Config| config.secrets.master_key.as_ref().map(|key| key.expose_secret().to_owned());
         assert!(key(&left).is_some() && key(&left) == key(&right));
         for name in [MASTER_KEY, NOTES] {
@@ -205,8 +226,27 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::default();
         config.server.platform_key = Some("tk_platform_mine".into());
-        Kept::open(folder.path()).expect("kept").lend_keys(&mut config);
+        Kept::open(folder.path()).expect("kept").lend_keys(&mut config, false).expect("lent");
         let key = config.server.platform_key.expect("a key");
         assert_eq!(key.expose_secret(), "tk_platform_mine");
+    }
+
+    #[test]
+    fn a_master_key_that_is_damaged_or_gone_is_told_and_none_is_made_in_its_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(MASTER_KEY);
+        let refusal = |is_sealed| {
+            let lent = Kept::open(folder.path()).expect("kept").lend_keys(&mut Config::default(), is_sealed);
+            lent.expect_err("refused").text(Paint::OFF)
+        };
+        let gone = refusal(true);
+        assert!(gone.contains(&format!("{} is missing", path.display())) && gone.contains("put a copy"), "{gone}");
+        assert!(!path.exists());
+        fs::write(&path, "c2hvcnQ=\n").expect("written");
+        let damaged = refusal(true);
+        assert!(damaged.contains(&format!("{} is damaged", path.display())), "{damaged}");
+        let mut config = Config::default();
+        config.secrets.master_key = Some("mine".into());
+        Kept::open(folder.path()).expect("kept").lend_keys(&mut config, true).expect("another is configured");
     }
 }

@@ -29,7 +29,7 @@ use super::listen;
 use super::paint::Paint;
 use super::receiver::{Behaviour, Judge, Receipt, Receiver};
 use super::show::cell::duration;
-use crate::app::{App, Database, ListenError, Role, data_dir};
+use crate::app::{App, AppError, Database, ListenError, Role, data_dir};
 use crate::config::{Config, Loaded};
 use crate::dialect::{DEFAULT_DIALECT, Dialects};
 use crate::domain::clock::Clock;
@@ -102,8 +102,9 @@ async fn on_database(
     paint: Paint,
 ) -> Result<(), Failure> {
     let mut kept = Kept::open(folder)?;
-    kept.lend_keys(config);
     database.prepare(true).await?;
+    let is_sealed = database.store.unknown_master_key(&[]).await.map_err(AppError::Statement)?.is_some();
+    kept.lend_keys(config, is_sealed)?;
     let app = App::build(config, &Role::ALL, database, api).await?;
     let (Some(address), Some(front)) = (app.address(), app.front()) else {
         return Err(Failure::told("the API has no address"));

@@ -75,8 +75,14 @@ impl Screen<'_> {
 
 /// How to look into the private Postgres.
 fn psql(folder: &Path, port: u16) -> String {
-    let password = folder.join(PASSWORD_FILE);
-    format!("PGPASSWORD=$(cat {}) psql -h 127.0.0.1 -p {port} -U {USER} {DATABASE}", password.display())
+    let password = quoted(&folder.join(PASSWORD_FILE).display().to_string());
+    format!("PGPASSWORD=$(cat {password}) psql -h 127.0.0.1 -p {port} -U {USER} {DATABASE}")
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn outcome(sample: &Sample, paint: Paint) -> String {
@@ -129,6 +135,19 @@ mod tests {
         let took = Some(Duration::from_micros(4_210));
         let sample = Sample { event_id: "evt_01k".into(), took, others: Vec::new() };
         insta::assert_snapshot!(screen.text(&home(), &sample, true, Paint::OFF));
+    }
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        for (path, word) in [
+            ("/data/x-1", "/data/x-1"),
+            ("/my data", "'/my data'"),
+            ("/it's $HOME", "'/it'\\''s $HOME'"),
+            ("/é", "'/é'"),
+        ] {
+            assert_eq!(quoted(path), word);
+        }
+        assert!(psql(Path::new("/a b"), 1).starts_with("PGPASSWORD=$(cat '/a b/"));
     }
 
     #[test]

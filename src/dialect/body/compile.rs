@@ -133,6 +133,22 @@ impl Compiler {
     }
 }
 
+/// Refuses a placeholder in the name of a member, where nothing would be put in its place.
+pub(crate) fn check_names(json: &str) -> Result<(), String> {
+    let values = match json.trim_ascii_start().as_bytes().first() {
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default(),
+        Some(b'{') => {
+            let Members(members) = serde_json::from_str(json).map_err(|error| format!("is not JSON: {error}"))?;
+            if let Some((name, _)) = members.iter().find(|(name, _)| name.contains('{')) {
+                return Err(format!("has a member named `{name}`: placeholders stand in values, and in no name"));
+            }
+            members.into_iter().map(|(_, value)| value).collect()
+        }
+        _ => Vec::new(),
+    };
+    values.into_iter().try_for_each(|value| check_names(value.get()))
+}
+
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).map_err(|error| format!("is not JSON: {error}"))
 }

@@ -2,6 +2,8 @@
 
 mod compile;
 
+pub(crate) use self::compile::check_names;
+
 use chrono::{DateTime, Utc};
 
 use super::splice::{self, Unrenderable};

@@ -24,6 +24,16 @@ impl File {
         Ok(headers)
     }
 
+    /// What contradicts the request or what Tidings promises of it may not be set.
+    pub(super) fn check_header_names(&self) -> Result<(), DialectError> {
+        for name in self.headers.iter().filter_map(|line| line.split(':').next()) {
+            if let Some((_, why)) = NOT_TO_BE_SET.iter().find(|(wrong, _)| name.eq_ignore_ascii_case(wrong)) {
+                return Err(DialectError::at("headers", format!("may not set `{name}`: {why}")));
+            }
+        }
+        Ok(())
+    }
+
     fn check_headers(&self, headers: &[Header]) -> Result<(), DialectError> {
         let used = |slot| headers.iter().any(|header| header.value.uses(slot));
         if headers.iter().map(|header| header.value.count(HeaderSlot::Signatures)).sum::<usize>() != 1 {
@@ -78,4 +88,15 @@ const FORBIDDEN: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+
+/// Further headers that a file may not set, and why.
+const NOT_TO_BE_SET: &[(&str, &str)] = &[
+    ("accept-encoding", "answers are read as they are, and are not unpacked"),
+    ("content-encoding", "the body is sent as it is, and is not packed"),
+    ("cookie", "cookies are not sent"),
+    ("cookie2", "cookies are not sent"),
+    ("traceparent", "Tidings writes the trace itself"),
+    ("tracestate", "Tidings writes the trace itself"),
+    ("baggage", "Tidings writes the trace itself"),
 ];

@@ -1,8 +1,12 @@
 //! A dialect's file: its keys, and the checks that it passes before it becomes a `Profile`.
 
+mod examples;
 mod headers;
+mod offer;
 mod retry;
 mod tables;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -33,6 +37,7 @@ pub(crate) struct File {
     pub(crate) retry: RetryTable,
     #[serde(default)]
     pub(crate) registration: RegistrationTable,
+    examples: Option<BTreeMap<String, String>>,
 }
 
 impl File {
@@ -63,5 +68,107 @@ impl File {
             return Err(DialectError::at("timeout_seconds", "must be from 1 to 300"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::Profile;
+
+    const STANDARD: &str = include_str!("../../../config/dialects/standard.toml");
+    const BELTIC: &str = include_str!("../../../config/dialects/beltic.toml");
+    const DOCINTELL: &str = include_str!("../../../config/dialects/docintell.toml");
+    const LIMAI: &str = include_str!("../../../config/dialects/limai.toml");
+
+    /// The error of a file after one replacement.
+    fn error(text: &str, from: &str, to: &str) -> String {
+        assert!(text.contains(from), "{from}");
+        Profile::parse(&text.replace(from, to)).expect_err(to).to_string()
+    }
+
+    #[test]
+    fn a_wrong_key_or_value_is_told_with_what_is_allowed() {
+        for (text, from, to, told) in [
+            (STANDARD, "name = \"standard\"", "name = \"Standard\"", "`name` must be 1 to 64 characters"),
+            (DOCINTELL, "timeout_seconds = 10", "timeout_seconds = 0", "`timeout_seconds` must be from 1 to 300"),
+            (DOCINTELL, "timeout_seconds", "timeout", "unknown field `timeout`"),
+            (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
+            (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
+            (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),
+            (STANDARD, "webhook-id: {id}", "Webhook-Signature: {id}", "twice"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {id}{type}", "some text between"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: {event}", "allowed are {id}, {type}"),
+            (STANDARD, "webhook-id: {id}", "webhook-id: x", "`signature.signed` has a placeholder that no header"),
+            (STANDARD, "{signatures}", "x", "`headers` must have `{signatures}`"),
+            (STANDARD, ".{body}\"", "\"", "`signature.signed` must have `{body}` once"),
+            (STANDARD, "separator = \" \"", "separator = \"\"", "`signature.separator` must be"),
+            (STANDARD, "random_bytes = 32", "random_bytes = 33", "`secret.random_bytes` must be from 16 to 32"),
+            (STANDARD, "min_chars = 38", "min_chars = 380", "`secret.min_chars` must not exceed"),
+            (STANDARD, "\"data\": \"{data}\"", "\"data\": 1", "`body.template` must have the data once"),
+            (
+                STANDARD,
+                "waits_seconds = [5",
+                "max_attempts = 3\nwaits_seconds = [5",
+                "`retry.waits_seconds` must stand",
+            ),
+            (STANDARD, "waits_seconds = [5", "waits_seconds = [-5", "`retry.waits_seconds` must be"),
+            (STANDARD, "[410]", "[200]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[\"499-400\"]", "`retry.terminal_statuses` must be"),
+            (STANDARD, "[410]", "[410]\njitter = 2", "`retry.jitter` must be from 0 to 1"),
+            (BELTIC, "{token}", "x", "`token` must be there"),
+            (BELTIC, "\"processed\"", "\"has spaces\"", "`event_types` has `has spaces`"),
+            (BELTIC, "max_attempts = 5", "max_attempts = 0", "`retry.max_attempts` must be from 1 to 50"),
+            (BELTIC, "max_attempts = 5", "", "`retry` must have"),
+            (BELTIC, "factor = 2", "factor = 0.5", "`retry.factor` must be from 1 to 10"),
+            (LIMAI, "{challenge}", "x", "`challenge.template` must have"),
+            (LIMAI, "VERIFICATION", "", "`challenge.event_type` must be"),
+            (LIMAI, "VERIFICATION", "DOCUMENT_REVIEWED", "`challenge.event_type` must not be one of `event_types`"),
+            (
+                LIMAI,
+                "\"challenge\": \"{challenge}\"",
+                "\"{id}\": [{\"challenge\": \"{challenge}\"}]",
+                "`challenge.template` has a member named `{id}`",
+            ),
+            (
+                STANDARD,
+                "\"type\": \"{type}\"",
+                "\"a\": [{\"{type}\": 1}]",
+                "`body.template` has a member named `{type}`",
+            ),
+            (
+                STANDARD,
+                "webhook-id: {id}",
+                "Content-Encoding: gzip",
+                "`headers` may not set `Content-Encoding`: the body",
+            ),
+            (STANDARD, "webhook-id: {id}", "accept-encoding: gzip", "`headers` may not set `accept-encoding`"),
+            (STANDARD, "webhook-id: {id}", "Cookie: a=b", "`headers` may not set `Cookie`: cookies"),
+            (STANDARD, "webhook-id: {id}", "Cookie2: a", "`headers` may not set `Cookie2`"),
+            (STANDARD, "webhook-id: {id}", "Traceparent: {id}", "`headers` may not set `Traceparent`: Tidings"),
+            (STANDARD, "webhook-id: {id}", "tracestate: {id}", "`headers` may not set `tracestate`"),
+            (STANDARD, "webhook-id: {id}", "baggage: {id}", "`headers` may not set `baggage`"),
+            (
+                DOCINTELL,
+                "webhook_config_id",
+                "signing_secret",
+                "`registration.aliases.signing_secret` must have another name",
+            ),
+        ] {
+            let error = error(text, from, to);
+            assert!(error.contains(told), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_revision_that_was_accepted_once_is_read_whatever_is_refused_since() {
+        for (text, from, to) in [
+            (STANDARD, "webhook-id: {id}", "webhook-id: {id}\", \"Cookie: a=b"),
+            (STANDARD, "\"type\": \"{type}\"", "\"{type}\": 1"),
+            (LIMAI, "VERIFICATION", "DOCUMENT_REVIEWED"),
+            (DOCINTELL, "webhook_config_id", "url"),
+        ] {
+            error(text, from, to);
+            Profile::restore(&text.replace(from, to)).expect(to);
+        }
     }
 }

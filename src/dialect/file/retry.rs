@@ -111,6 +111,30 @@ impl Status {
 /// Members of a webhook that an alias can repeat.
 const ALIASED: [&str; 6] = ["id", "url", "events", "dialect", "is_active", "signing_secret"];
 
+/// Members of the answer to a registration.
+const ANSWERED: [&str; 20] = [
+    "id",
+    "url",
+    "events",
+    "dialect",
+    "description",
+    "headers",
+    "retry",
+    "timeout_seconds",
+    "rate_limit",
+    "max_in_flight",
+    "metadata",
+    "state",
+    "is_active",
+    "disabled_reason",
+    "created_at",
+    "updated_at",
+    "verified_at",
+    "skipped_deliveries",
+    "signing_secret",
+    "token",
+];
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegistrationTable {
@@ -119,6 +143,17 @@ pub(crate) struct RegistrationTable {
 }
 
 impl RegistrationTable {
+    /// An alias may not hide what the answer tells under that name.
+    pub(super) fn check_aliases(&self) -> Result<(), DialectError> {
+        match self.aliases.keys().find(|alias| ANSWERED.contains(&alias.as_str())) {
+            None => Ok(()),
+            Some(alias) => {
+                let problem = "must have another name: the answer to a registration has a member of this name already";
+                Err(DialectError::at(format!("registration.aliases.{alias}"), problem))
+            }
+        }
+    }
+
     pub(crate) fn checked(&self) -> Result<BTreeMap<String, String>, DialectError> {
         match self.aliases.iter().find(|(_, member)| !ALIASED.contains(&member.as_str())) {
             None => Ok(self.aliases.clone()),

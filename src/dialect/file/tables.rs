@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::dialect::body::{Body, BodySlot, CHALLENGE_SLOTS, EVENT_SLOTS};
+use crate::dialect::body::{Body, BodySlot, CHALLENGE_SLOTS, EVENT_SLOTS, check_names};
 use crate::dialect::challenge::Challenge;
 use crate::dialect::error::DialectError;
 use crate::dialect::keys::{Algorithm, Encoding, KeyForm, RandomText, SecretShape};
@@ -112,6 +112,10 @@ impl BodyTable {
         Ok(body)
     }
 
+    pub(super) fn check_names(&self) -> Result<(), DialectError> {
+        check_names(&self.template).map_err(|problem| DialectError::at("body.template", problem))
+    }
+
     pub(crate) fn challenge(&self, table: &ChallengeTable) -> Result<Challenge, DialectError> {
         let wrong = |problem: String| DialectError::at("challenge.template", problem);
         let body = Body::compile(&table.template, self.time_format, CHALLENGE_SLOTS).map_err(wrong)?;
@@ -136,9 +140,15 @@ impl BodyTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChallengeTable {
-    event_type: String,
+    pub(super) event_type: String,
     template: String,
     answer_member: Option<String>,
     #[serde(default)]
     answer_bare: bool,
+}
+
+impl ChallengeTable {
+    pub(super) fn check_names(&self) -> Result<(), DialectError> {
+        check_names(&self.template).map_err(|problem| DialectError::at("challenge.template", problem))
+    }
 }

@@ -61,7 +61,8 @@ impl Store {
     /// Makes dead letters pending again, due now: their numbers of attempts go on, their schedules start afresh. Those
     /// whose webhook cannot receive, whose event is gone, or that had [`MOST_ATTEMPTS_EVER`], stay. Returns the ones that were made pending by this call.
     ///
-    /// The webhooks are locked, so that one deleted meanwhile takes these deliveries along.
+    /// The webhooks are locked, so that one deleted meanwhile takes these deliveries along. One that could not be rendered, and of which
+    /// nothing was ever sent, is in the dialect as it is now; the others keep theirs, and so their bytes.
     pub async fn revive(
         &self,
         tenant_id: TenantId,
@@ -151,7 +152,7 @@ pub(in crate::store) async fn revive(
 ) -> Result<Vec<DeliveryId>, StoreError> {
     let revived = sqlx::query_scalar!(
         r#"WITH ready AS (
-               SELECT id FROM tidings.webhooks
+               SELECT id, dialect FROM tidings.webhooks
                WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
                  AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
                ORDER BY id FOR SHARE
@@ -160,10 +161,15 @@ pub(in crate::store) async fn revive(
                WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id AND d.attempts < $4
                  AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
                  AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
-               RETURNING d.*
+               RETURNING d.*, ready.dialect
            )
            INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
-           SELECT tenant_id, id, webhook_id, $3, dialect_revision, coalesce(number, attempts), coalesce(number, attempts) FROM revived
+           SELECT tenant_id, id, webhook_id, $3,
+               CASE WHEN reason = 'unrenderable'
+                       AND NOT EXISTS (SELECT FROM tidings.attempts AS a WHERE a.tenant_id = $1 AND a.delivery_id = revived.id)
+                   THEN (SELECT revision FROM tidings.dialects WHERE name = dialect) ELSE dialect_revision END,
+               coalesce(number, attempts), coalesce(number, attempts)
+           FROM revived
            RETURNING id AS "id: DeliveryId""#,
         tenant_id as TenantId,
         ids as _,

@@ -6,6 +6,15 @@ use crate::domain::secret::Sealed;
 use crate::domain::webhook::State;
 use crate::store::{Store, StoreError};
 
+/// Whom an event would go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// Webhooks that are owed it come first, and older ones before younger.
+    pub subscribers: Vec<Subscriber>,
+    /// How many are owed it, whether or not they are among these.
+    pub owed: usize,
+}
+
 /// A webhook as a dry run looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscriber {
@@ -30,12 +39,13 @@ pub struct Subscriber {
 }
 
 impl Store {
-    /// A tenant's webhooks, oldest first, at most `limit`.
-    pub async fn audience(&self, tenant_id: TenantId, limit: i64) -> Result<Vec<Subscriber>, StoreError> {
+    /// A tenant's webhooks as an event of this type finds them, at most `limit`.
+    pub async fn audience(&self, tenant_id: TenantId, event_type: &str, limit: i64) -> Result<Audience, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT w.id AS "id: WebhookId", w.url, w.events, w.state AS "state: State", w.verified_at IS NOT NULL AS "verified!",
+            r#"WITH owed AS MATERIALIZED (SELECT webhook_id FROM tidings.routes(ARRAY[$1::uuid], ARRAY[$3::text]))
+               SELECT w.id AS "id: WebhookId", w.url, w.events, w.state AS "state: State", w.verified_at IS NOT NULL AS "verified!",
                       w.dialect, d.revision AS dialect_revision, d.event_types, sent.headers_sealed AS "headers_sealed?",
-                      sent.headers_key_id AS "headers_key_id?"
+                      sent.headers_key_id AS "headers_key_id?", (SELECT count(*) FROM owed) AS "owed!"
                FROM tidings.webhooks AS w
                JOIN tidings.dialects AS d ON d.name = w.dialect
                LEFT JOIN LATERAL (
@@ -43,12 +53,15 @@ impl Store {
                    WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id AND r.revision <= w.revision
                    ORDER BY r.revision DESC LIMIT 1
                ) AS sent ON true
-               WHERE w.tenant_id = $1 AND w.deleted_at IS NULL ORDER BY w.id LIMIT $2"#,
+               WHERE w.tenant_id = $1 AND w.deleted_at IS NULL
+               ORDER BY w.id NOT IN (SELECT webhook_id FROM owed), w.id LIMIT $2"#,
             tenant_id as TenantId,
             limit,
+            event_type,
         )
         .fetch_all(&self.pool)
         .await?;
+        let owed = rows.first().map_or(0, |row| usize::try_from(row.owed).unwrap_or_default());
         let subscribers = rows.into_iter().map(|row| Subscriber {
             id: row.id,
             url: row.url,
@@ -63,6 +76,6 @@ impl Store {
                 .zip(row.headers_sealed)
                 .map(|(key_id, ciphertext)| Sealed { key_id, ciphertext }),
         });
-        Ok(subscribers.collect())
+        Ok(Audience { subscribers: subscribers.collect(), owed })
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::ids::{TenantId, WebhookId};
 use crate::domain::secret::Sealed;
+use crate::store::connections::Session;
 use crate::store::{Store, StoreError};
 
 /// Secrets that may be in use or about to be: each puts a further signature into every request.
@@ -14,7 +15,9 @@ pub const MAX_LIVE: i64 = 5;
 pub struct Rotation {
     /// The new secret.
     pub sealed: Sealed,
-    /// From when on it signs.
+    /// A token, which is stored where there is none.
+    pub missing_token: Option<Sealed>,
+    /// From when on the new secret signs.
     pub new_from: DateTime<Utc>,
     /// Until when earlier ones sign, unless they end sooner.
     pub old_until: DateTime<Utc>,
@@ -26,7 +29,10 @@ pub struct Rotation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotated {
     /// The new secret is stored.
-    Done,
+    Done {
+        /// There was a token, or none was to be stored.
+        had_token: bool,
+    },
     /// There is no such webhook.
     NotFound,
     /// Too many earlier secrets are in use still.
@@ -99,7 +105,34 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        let had_token = match &rotation.missing_token {
+            Some(token) => !add_token(&mut transaction, tenant_id, webhook_id, token, rotation.now).await?,
+            None => true,
+        };
         transaction.commit().await?;
-        Ok(Rotated::Done)
+        Ok(Rotated::Done { had_token })
     }
+}
+
+/// Gives a webhook a token, unless it has one.
+async fn add_token(
+    connection: &mut Session,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    token: &Sealed,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let added = sqlx::query!(
+        "INSERT INTO tidings.webhook_secrets (tenant_id, webhook_id, kind, valid_from, key_id, sealed)
+         SELECT $1, $2, 'token', $3, $4, $5 WHERE NOT EXISTS (
+             SELECT FROM tidings.webhook_secrets WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'token')",
+        tenant_id as TenantId,
+        webhook_id as WebhookId,
+        now,
+        token.key_id,
+        token.ciphertext,
+    )
+    .execute(connection)
+    .await?;
+    Ok(added.rows_affected() == 1)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::actions::dry_run::{DryRun, Fate};
+use crate::actions::exhibit::NoExhibit;
 use crate::api::routes::deliveries::view::RequestView;
 use crate::dialect::Unrenderable;
 use crate::domain::ids::WebhookId;
@@ -17,11 +18,11 @@ pub(in crate::api) struct ForecastView {
     dry_run: bool,
     /// How many deliveries it would owe.
     deliveries: usize,
-    /// Webhooks that match.
+    /// Webhooks that match, older ones first; at most 100 of them and of the others together.
     matches: Vec<MatchView>,
     /// Webhooks that do not, each with the reason.
     others: Vec<OtherView>,
-    /// There are more webhooks than were looked at.
+    /// There are more webhooks than are shown. Those that match come first.
     more: bool,
 }
 
@@ -77,7 +78,7 @@ impl From<DryRun> for ForecastView {
                 }
             }
         }
-        Self { dry_run: true, deliveries: matches.len(), matches, others, more: forecast.more }
+        Self { dry_run: true, deliveries: forecast.deliveries, matches, others, more: forecast.more }
     }
 }
 
@@ -88,11 +89,11 @@ impl MatchView {
     }
 }
 
-impl From<Unrenderable> for UnrenderableView {
-    fn from(why: Unrenderable) -> Self {
+impl From<NoExhibit> for UnrenderableView {
+    fn from(why: NoExhibit) -> Self {
         let member = match &why {
-            Unrenderable::Collision { member } => Some(member.clone()),
-            Unrenderable::NotAnObject { .. } => None,
+            NoExhibit::Unrenderable(Unrenderable::Collision { member }) => Some(member.clone()),
+            NoExhibit::Unrenderable(Unrenderable::NotAnObject { .. }) | NoExhibit::Dialect(_) => None,
         };
         Self { detail: why.to_string(), member }
     }

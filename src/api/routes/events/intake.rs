@@ -162,7 +162,7 @@ impl<F: Fn() -> EventId> Intake<F> {
         }
         let occurred_at = reported.occurred_at.as_deref().map(read_time);
         if occurred_at == Some(None) {
-            let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 0 to 9999";
+            let detail = "must be a time as in RFC 3339, such as 2026-03-21T14:24:11Z, from year 1 to 9999";
             faults.push(Fault::new(format!("{at}/occurred_at"), "invalid_time", detail));
         }
         let event = Event {

@@ -74,14 +74,18 @@ pub(super) async fn batch_answer(
 ) -> Result<BatchReceipt, Problem> {
     let conflict = |(index, one): (usize, &Accepted)| match one {
         Accepted::Conflict(first) => {
-            let detail = format!("was used within 24 hours for other content, by {first}");
+            let detail = match ids.iter().position(|id| id == first) {
+                // It was not stored either, so there is no event of that id.
+                Some(place) => format!("is used in this batch for other content, by `events/{place}`"),
+                None => format!("was used within 24 hours for other content, by {first}"),
+            };
             Some(Fault::new(format!("/events/{index}/idempotency_key"), REUSED, detail))
         }
         Accepted::Stored { .. } | Accepted::Duplicate(_) => None,
     };
     let faults: Vec<_> = accepted.iter().enumerate().filter_map(conflict).collect();
     if !faults.is_empty() {
-        let detail = "nothing was stored, because idempotency keys were used before for other content; see `errors`";
+        let detail = "nothing was stored, because idempotency keys are used for other content; see `errors`";
         return Err(Problem::from(ActionError::conflict(REUSED, detail)).with_errors(faults));
     }
     Ok(BatchReceipt { events: receipts(store, tenant_id, ids, accepted).await? })

@@ -24,7 +24,7 @@ use crate::domain::ids::WebhookId;
 #[utoipa::path(post, path = "/v1/webhooks/{id}/verify", tag = "webhooks", operation_id = "verifyWebhook",
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "The receiver passed", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
-        (status = 409, description = "no_challenge, changed_meanwhile, unknown_dialect"),
+        (status = 409, description = "no_challenge, changed_meanwhile, unfit_secret, unknown_dialect"),
         (status = 422, description = "challenge_failed")))]
 pub(in crate::api) async fn verify(
     manager: Authorized<Manager>,
@@ -61,7 +61,8 @@ pub(in crate::api) struct Rotation {
 
 /// Rotate the signing secret
 ///
-/// The new secret is in this answer and never shown again. The token, where there is one, stays.
+/// The new secret is in this answer and never shown again. The token, where there is one, stays; one that the dialect has and the
+/// webhook has not is made, and shown this once.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate", tag = "webhooks", operation_id = "rotateWebhookSecret",
     security(("api_key" = ["manager"])), request_body = Option<Rotation>,
     responses((status = 200, description = "The webhook with its new secret", body = WithSecrets,
@@ -133,7 +134,7 @@ pub(in crate::api) async fn deactivate(
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks", operation_id = "testWebhook",
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "What was sent, and what the receiver did", body = TestView),
-        (status = 409, description = "webhook_not_verified, unrenderable, unknown_dialect")))]
+        (status = 409, description = "webhook_not_verified, unfit_secret, unrenderable, unknown_dialect")))]
 pub(in crate::api) async fn test(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,

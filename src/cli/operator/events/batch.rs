@@ -53,6 +53,10 @@ pub(super) async fn send(desk: &Desk, file: &Path, skip: usize) -> Result<(), Fa
         let read = lines.read_line(&mut line).map_err(|error| sent.failed(file, &error.to_string()))?;
         number += 1;
         if read > 0 && number > skip && !line.trim().is_empty() {
+            if line.trim_start().starts_with('[') {
+                let told = format!("line {number} is a JSON array: write one event a line, not an array");
+                return Err(sent.failed(file, &told));
+            }
             let keyed = data::keyed(line.trim(), &format!("{run}-{number}"));
             let keyed = keyed.map_err(|error| {
                 // Of its own, the text has but one line.

@@ -39,6 +39,7 @@ fn lines(card: Card, webhook: &Value) -> Card {
     };
     card.line("id", Cell::of(&webhook["id"]))
         .line("state", Cell::word(&webhook["state"]))
+        .some("next", next(webhook))
         .some("disabled because", Cell::of(&webhook["disabled_reason"]))
         .some("skipped", Cell::of(&webhook["skipped_deliveries"]))
         .line("url", Cell::of(&webhook["url"]))
@@ -53,6 +54,15 @@ fn lines(card: Card, webhook: &Value) -> Card {
         .line("created", Cell::time(&webhook["created_at"]))
         .some("updated", Cell::time(&webhook["updated_at"]))
         .some("verified", Cell::time(&webhook["verified_at"]))
+}
+
+/// What must be done before it gets anything.
+fn next(webhook: &Value) -> Cell {
+    if webhook["state"] != "pending_verification" {
+        return Cell::plain("");
+    }
+    let id = Cell::of(&webhook["id"]).text;
+    Cell::new(format!("`tidings webhooks verify {id}` sends its receiver the challenge"), Tone::Waiting)
 }
 
 fn pairs(members: &Value, between: &str) -> Cell {
@@ -170,6 +180,21 @@ mod tests {
     use crate::cli::paint::Paint;
     use crate::cli::show::Screen;
     use crate::domain::outcome::Class;
+
+    #[test]
+    fn a_webhook_that_waits_for_its_challenge_says_what_comes_next() {
+        let screen = Screen { json: false, paint: Paint::OFF, width: None };
+        for show in [card, with_secrets] {
+            let mut webhook = json!({"id": "wh_1", "state": "pending_verification"});
+            let text = show(&webhook).text(screen);
+            assert!(
+                text.lines().any(|line| line.starts_with("next ") && line.contains("webhooks verify wh_1`")),
+                "{text}"
+            );
+            webhook["state"] = "active".into();
+            assert!(!show(&webhook).text(screen).contains("verify"));
+        }
+    }
 
     #[test]
     fn each_way_to_fail_has_a_sentence_and_a_hint_of_its_own() {

@@ -1,0 +1,20 @@
+//! What a file on offer may not say. A revision that deliveries were accepted under when it was allowed means what it did.
+
+use super::File;
+use crate::dialect::error::DialectError;
+
+impl File {
+    /// Checks a file that is on offer.
+    pub(crate) fn check_offer(&self) -> Result<(), DialectError> {
+        self.check_header_names()?;
+        self.registration.check_aliases()?;
+        self.body.check_names()?;
+        let Some(challenge) = &self.challenge else { return Ok(()) };
+        challenge.check_names()?;
+        if self.event_types.iter().flatten().any(|known| *known == challenge.event_type) {
+            let problem = "must not be one of `event_types`: a receiver could not tell its events from a challenge";
+            return Err(DialectError::at("challenge.event_type", problem));
+        }
+        Ok(())
+    }
+}
