@@ -30,11 +30,12 @@ $$;
 -- As before, but whoever has the idempotency key in an open transaction is met before a delivery is locked, and is waited for
 -- half a second: until then results of other deliveries that are recorded together with these would have to wait.
 CREATE OR REPLACE FUNCTION tidings.erase(tenant uuid, event uuid, at timestamptz) RETURNS TABLE (deleted_at timestamptz, cancelled bigint)
-LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     last CONSTANT uuid := tidings.delivery_id(event, 1048575);
     accepted CONSTANT timestamptz := to_timestamp(('x' || substr(replace(event::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0);
+    patience CONSTANT text := current_setting('lock_timeout');
     ended bigint;
     cancelled bigint := 0;
 BEGIN
@@ -47,8 +48,10 @@ BEGIN
     INSERT INTO tidings.erasures (tenant_id, event_id, deleted_at) VALUES (tenant, event, at) ON CONFLICT DO NOTHING;
     -- No digest is empty: the key stays taken, and its repetition is told what became of the event. A key is as old as its event,
     -- but for the time that accepting took.
+    PERFORM set_config('lock_timeout', '500ms', true);
     UPDATE tidings.idempotency_keys SET digest = ''
     WHERE tenant_id = tenant AND event_id = event AND created_at BETWEEN accepted - interval '1 second' AND accepted + interval '10 minutes';
+    PERFORM set_config('lock_timeout', patience, true);
     -- A result that is being recorded moves a delivery from the outbox to the dead letters, an operator's resend back.
     FOR round IN 1..2 LOOP
         WITH gone AS (

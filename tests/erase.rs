@@ -133,8 +133,17 @@ async fn a_key_in_an_open_transaction_is_told_and_keeps_nothing_locked() {
     let repeat = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => 'k')";
     sqlx::query(repeat).bind(&tenant.id).execute(&mut *elsewhere).await.expect("repeated");
     let path = format!("/v1/events/{event}/data");
-    let refused = tenant.call(Method::DELETE, &path, None).await;
-    assert_eq!((refused.problem(503).as_str(), world.count("outbox").await), ("contended", 1));
+    let beside = async {
+        let blocked =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while world.value::<i64>(blocked).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let free = "SELECT FROM tidings.outbox FOR UPDATE NOWAIT";
+        sqlx::query(free).execute(&world.pool).await.expect("nobody has it locked").rows_affected()
+    };
+    let (refused, free) = tokio::join!(tenant.call(Method::DELETE, &path, None), beside);
+    assert_eq!((refused.problem(503).as_str(), free), ("contended", 1));
     elsewhere.commit().await.expect("committed");
     assert_eq!(erase(&tenant, &event).await["cancelled_deliveries"], 1);
 }

@@ -275,6 +275,27 @@ async fn what_came_to_be_needed_meanwhile_is_not_dropped_with_the_rest() {
     assert!(refused.to_string().contains("came to be needed"), "{refused}");
 }
 
+/// A producer that left a transaction open, with a key of the day before.
+#[tokio::test]
+async fn what_somebody_has_locked_keeps_nothing_else() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver).await;
+    let report = json!({"type": "a", "data": 1, "idempotency_key": "k"});
+    tenant.post("/v1/events", report).await.expect(202);
+    world.drain().await;
+    world.after(DAY * 32).await;
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let lock = "SELECT FROM tidings.idempotency_keys FOR UPDATE";
+    assert_eq!(sqlx::query(lock).execute(&mut *elsewhere).await.expect("locked").rows_affected(), 1);
+    assert_eq!(tidy(&world, 30).await.rounds, 1);
+    assert_eq!((world.count("events").await, world.count("idempotency_keys").await), (0, 1));
+    elsewhere.rollback().await.expect("rolled back");
+    tidy(&world, 30).await;
+    assert_eq!(world.count("idempotency_keys").await, 0);
+}
+
 /// Nobody can resend them, and those of a deleted tenant nobody reaches.
 #[tokio::test]
 async fn dead_letters_of_what_was_deleted_go_with_their_time() {

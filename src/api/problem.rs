@@ -180,19 +180,14 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Unavailable(_) if error.did_nothing() => {
-                Self::passing(kinds::UNAVAILABLE, "nothing was stored; repeat the request", error)
-            }
             StoreError::Unavailable(_) => Self::passing(
                 kinds::UNAVAILABLE,
-                "the database's answer was lost; if the request changes something, look whether that was done before you repeat it",
+                "the database did not answer; if the request changes something, look whether that was done before you repeat it",
                 error,
             ),
-            StoreError::Contended(_) => Self::passing(
-                kinds::CONTENDED,
-                "nothing was stored, since another transaction holds what this needs; repeat the request",
-                error,
-            ),
+            StoreError::Contended(_) => {
+                Self::passing(kinds::CONTENDED, "another transaction holds what this needs; repeat the request", error)
+            }
             _ => Self::internal(error),
         }
     }

@@ -50,17 +50,16 @@ impl Keeper {
     pub async fn tidy(&self) -> Result<Option<Tidied>, StoreError> {
         let Some(mut lock) = self.store.lock_retention().await? else { return Ok(None) };
         let now = self.clock.now();
-        let tidied = async {
-            self.store.purge_replays(now - TimeDelta::days(self.days.into())).await?;
-            lock.tidy(now, self.days).await
-        };
-        let tidied = tidied.await;
+        let tidied = lock.tidy(now, self.days).await;
+        let purged = self.store.purge_replays(now - TimeDelta::days(self.days.into())).await;
         lock.release().await?;
         let tidied = tidied?;
-        if tidied.rounds > 0 || tidied.buried > 0 {
+        if tidied.rounds > 0 || tidied.buried > 0 || tidied.cancelled > 0 {
             let swap_ms = u64::try_from(tidied.longest_swap.as_millis()).unwrap_or(u64::MAX);
-            info!(rounds = tidied.rounds, swap_ms, dead_letters = tidied.buried, "retention ended for old events");
+            let Tidied { rounds, buried: dead_letters, cancelled, .. } = tidied;
+            info!(rounds, swap_ms, dead_letters, cancelled, "retention ended for old events");
         }
+        purged?;
         Ok(Some(tidied))
     }
 }

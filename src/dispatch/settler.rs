@@ -1,8 +1,8 @@
 //! The settler: results of many attempts in one statement.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::SendError;
@@ -33,8 +33,8 @@ const QUEUE: usize = 1_024;
 /// The first pause between tries while the database is away; each is twice the one before, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Between two looks whether what somebody has locked is free.
-const LOCKED_PAUSE: Duration = Duration::from_millis(200);
+/// What went wrong, and the results that are not recorded for it.
+type Failed = (StoreError, Vec<Settlement>);
 
 /// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
 type HandedIn = (Settlement, Option<AttemptSpans>);
@@ -61,11 +61,13 @@ impl Settler {
         let (queue, results) = mpsc::channel(QUEUE);
         let results = Arc::new(Mutex::new(results));
         let open = Arc::new(Open::default());
+        let locked = Arc::default();
         for _ in 0..RECORDERS {
             let Context { store, clock, telemetry, .. } = context.clone();
             let (lease, vitals) = (Arc::clone(lease), Arc::clone(vitals));
             let (tasks, open) = (tasks.clone(), Arc::clone(&open));
-            let desk = Desk { store, clock, lease, vitals, meters: telemetry.meters, open, tasks: tasks.clone() };
+            let (meters, locked) = (telemetry.meters, Arc::clone(&locked));
+            let desk = Desk { store, clock, lease, vitals, meters, open, locked, tasks: tasks.clone() };
             tasks.spawn(record(desk, Arc::clone(&results)));
         }
         Self { queue, open }
@@ -110,7 +112,16 @@ struct Desk {
     vitals: Arc<Vitals>,
     meters: Meters,
     open: Arc<Open>,
+    locked: Arc<std::sync::Mutex<Locked>>,
     tasks: TaskTracker,
+}
+
+/// Results whose deliveries somebody has locked, such as the deletion of their webhook.
+#[derive(Debug, Default)]
+struct Locked {
+    waiting: Vec<Settlement>,
+    /// A task tries them again and again.
+    is_tended: bool,
 }
 
 async fn record(desk: Desk, results: Arc<Mutex<mpsc::Receiver<HandedIn>>>) {
@@ -144,17 +155,12 @@ impl Desk {
     async fn settle(&self, mut batch: Vec<Settlement>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let begun = Instant::now();
-            let failure = match self.store.settle(&batch, self.clock.now()).await {
-                Ok(settled) => return self.report(&batch, &settled, begun),
-                Err(StoreError::Contended(_)) => match self.settle_unlocked(batch).await {
-                    Ok(locked) => return self.settle_later(locked),
-                    Err((failure, all)) => {
-                        batch = all;
-                        failure
-                    }
-                },
-                Err(failure) => failure,
+            let failure = match self.try_to_settle(batch).await {
+                Ok(()) => return,
+                Err((failure, all)) => {
+                    batch = all;
+                    failure
+                }
             };
             if failure.is_passing() {
                 warn!(
@@ -182,8 +188,27 @@ impl Desk {
         }
     }
 
-    /// Records what nobody has locked, and returns the rest; all of it with the failure, where that failed.
-    async fn settle_unlocked(&self, batch: Vec<Settlement>) -> Result<Vec<Settlement>, (StoreError, Vec<Settlement>)> {
+    /// Records a batch, but for what somebody has locked: that is recorded later. All of it comes back with the failure, where it fails.
+    async fn try_to_settle(&self, batch: Vec<Settlement>) -> Result<(), Failed> {
+        // Where somebody has locked some, more of them come, and each would be waited for.
+        if !self.locked().is_tended {
+            let begun = Instant::now();
+            match self.store.settle(&batch, self.clock.now()).await {
+                Ok(settled) => {
+                    self.report(&batch, &settled, begun);
+                    return Ok(());
+                }
+                Err(StoreError::Contended(_)) => {}
+                Err(failure) => return Err((failure, batch)),
+            }
+        }
+        let locked = self.settle_unlocked(batch).await?;
+        self.settle_later(locked);
+        Ok(())
+    }
+
+    /// Records what nobody has locked, and returns the rest.
+    async fn settle_unlocked(&self, batch: Vec<Settlement>) -> Result<Vec<Settlement>, Failed> {
         let begun = Instant::now();
         match self.store.settle_unlocked(&batch, self.clock.now()).await {
             Ok((settled, locked)) => {
@@ -196,19 +221,44 @@ impl Desk {
         }
     }
 
-    /// Records what somebody has locked once they are done with it, beside everything else.
-    fn settle_later(&self, mut locked: Vec<Settlement>) {
-        let this = self.clone();
-        self.tasks.spawn(async move {
-            while !locked.is_empty() {
-                tokio::time::sleep(LOCKED_PAUSE).await;
-                locked = match this.settle_unlocked(locked).await {
-                    Ok(locked) => locked,
-                    Err((failure, all)) if failure.is_passing() => all,
-                    Err((_, all)) => return Box::pin(this.settle(all)).await,
-                };
+    /// Has what somebody has locked recorded once they are done with it, beside everything else.
+    fn settle_later(&self, results: Vec<Settlement>) {
+        let mut locked = self.locked();
+        locked.waiting.extend(results);
+        if !locked.waiting.is_empty() && !std::mem::replace(&mut locked.is_tended, true) {
+            self.tasks.spawn(self.clone().tend());
+        }
+    }
+
+    async fn tend(self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            let batch: Vec<_> = {
+                let waiting = &mut self.locked().waiting;
+                waiting.drain(..waiting.len().min(BATCH)).collect()
+            };
+            let count = batch.len();
+            let left = match self.settle_unlocked(batch).await {
+                Ok(left) => left,
+                Err((failure, all)) if failure.is_passing() => all,
+                Err((_, all)) => {
+                    Box::pin(self.settle(all)).await;
+                    Vec::new()
+                }
+            };
+            pause = if left.len() < count { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            let mut locked = self.locked();
+            locked.waiting.extend(left);
+            if locked.waiting.is_empty() {
+                locked.is_tended = false;
+                return;
             }
-        });
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what was recorded, and says of which results the lease had run out.

@@ -67,6 +67,8 @@ impl Drop for Turn<'_> {
             lanes.dismiss();
         }
         let hired = lanes.hire_beside(*webhook_id);
+        // One that goes on asks for itself.
+        let hired = if pace.is_none() { hired + lanes.hire_for_turns() } else { hired };
         drop(lanes);
         dispatcher.employ(hired);
         if is_low {

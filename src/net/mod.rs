@@ -19,7 +19,7 @@
 //! - A request is sent once: no redirect, no retry, no proxy (there is none to configure). What may have reached the
 //!   receiver counts as an attempt.
 //! - No receiver holds up another, nor gathers anything here: bounded are the look-ups of a domain, the requests on a shared
-//!   connection, what precedes an answer, and what is left to be sent after one.
+//!   connection, what precedes an answer over HTTP/1, and what is left to be sent after one.
 //! - [`Sender::send`] does not fail: whatever a receiver does is an [`Outcome`](crate::domain::outcome::Outcome), within
 //!   the time and the bytes set for it. The status line decides between success and failure.
 //! - No URL's path and no header's value appears in an error or in debug output.

@@ -58,5 +58,6 @@ pub async fn rotate(
         }
     };
     in_force(context, tenant_id, &[id]).await;
-    Ok(Registered { webhook: find(context, tenant_id, id).await?, signing_secret, token })
+    // As it was found: nothing may fail any more, or the secret would be lost.
+    Ok(Registered { webhook, signing_secret, token })
 }

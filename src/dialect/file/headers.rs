@@ -56,8 +56,7 @@ impl Header {
         if name.is_empty() || !name.bytes().all(is_token) {
             return Err(format!("has `{name}`, which is not a header name"));
         }
-        let lower = name.to_ascii_lowercase();
-        if FORBIDDEN.contains(&&*lower) || lower.starts_with("proxy-") {
+        if FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
             return Err(format!("may not set `{name}`, which belongs to the connection"));
         }
         if value.trim() != value || value.is_empty() || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
@@ -76,14 +75,14 @@ impl Header {
     }
 }
 
-/// Headers that the HTTP connection sets by itself; with those for proxies, the sender refuses them.
+/// Headers that the HTTP connection sets by itself.
 const FORBIDDEN: &[&str] = &[
     "connection",
     "content-length",
-    "expect",
     "host",
-    "http2-settings",
     "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
@@ -94,6 +93,10 @@ const FORBIDDEN: &[&str] = &[
 const NOT_TO_BE_SET: &[(&str, &str)] = &[
     ("accept-encoding", "answers are read as they are, and are not unpacked"),
     ("content-encoding", "the body is sent as it is, and is not packed"),
+    ("expect", "it belongs to the connection"),
+    ("http2-settings", "it belongs to the connection"),
+    ("proxy-authenticate", "it belongs to the connection"),
+    ("proxy-authentication-info", "it belongs to the connection"),
     ("cookie", "cookies are not sent"),
     ("cookie2", "cookies are not sent"),
     ("traceparent", "Tidings writes the trace itself"),

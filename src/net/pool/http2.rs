@@ -7,8 +7,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::ready;
+use std::sync::{Arc, Weak};
 
 use bytes::{Buf, Bytes};
 use http_body_util::Full;
@@ -48,8 +47,8 @@ struct Load {
     under_way: AtomicUsize,
     /// It left a request without an answer, or the rest of one untaken.
     is_suspect: AtomicBool,
-    /// What gives requests to the connection, and knows how many the receiver allows; `None` once it has ended.
-    io: Mutex<Option<Io>>,
+    /// How many it bears at once, as the receiver allows by now; none once it has ended.
+    most: AtomicUsize,
 }
 
 type Io = http2::Connection<TokioIo<Stream>, Full<Part>, Spawner>;
@@ -80,15 +79,19 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake(TokioIo::new(stream))
             .await?;
-        let load =
-            Arc::new(Load { under_way: AtomicUsize::new(0), is_suspect: AtomicBool::new(false), io: Some(io).into() });
-        spawner.execute(Arc::clone(&load).drive());
+        let load = Load {
+            under_way: AtomicUsize::new(0),
+            is_suspect: AtomicBool::new(false),
+            most: AtomicUsize::new(most(&io)),
+        };
+        let load = Arc::new(load);
+        spawner.execute(Arc::clone(&load).drive(io));
         Ok(Self { since, requests, load, _tasks: Arc::new(tasks) })
     }
 
     /// A place for a request, unless it bears no more for now. Who gives places away does so one at a time.
     pub(super) fn spare_place(&self) -> Option<Place> {
-        let has_room = self.load.under_way.load(Ordering::Relaxed) < self.load.most();
+        let has_room = self.load.under_way.load(Ordering::Relaxed) < self.load.most.load(Ordering::Relaxed);
         has_room.then(|| self.place())
     }
 
@@ -105,26 +108,20 @@ impl Http2 {
 }
 
 impl Load {
-    /// How many requests it bears at once.
-    fn most(&self) -> usize {
-        self.io().as_ref().map_or(0, |io| io.current_max_send_streams().min(MOST_UNDER_WAY))
-    }
-
-    async fn drive(self: Arc<Self>) {
+    /// Reads and writes to the end; its errors reach those who wait for answers.
+    async fn drive(self: Arc<Self>, mut io: Io) {
         poll_fn(|cx| {
-            let mut io = self.io();
-            let Some(driven) = io.as_mut() else { return ().into() };
-            // Its errors reach those who wait for answers.
-            let _ = ready!(Pin::new(driven).poll(cx));
-            *io = None;
-            ().into()
+            let driven = Pin::new(&mut io).poll(cx);
+            self.most.store(if driven.is_ready() { 0 } else { most(&io) }, Ordering::Relaxed);
+            driven.map(drop)
         })
         .await;
     }
+}
 
-    fn io(&self) -> MutexGuard<'_, Option<Io>> {
-        self.io.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// How many requests a connection bears at once.
+fn most(io: &Io) -> usize {
+    io.current_max_send_streams().min(MOST_UNDER_WAY)
 }
 
 impl Place {

@@ -6,13 +6,14 @@ use super::{BATCH, RetentionLock};
 use crate::store::StoreError;
 
 impl RetentionLock {
-    /// Forgets idempotency keys that were used before a time.
+    /// Forgets idempotency keys that were used before a time. One that a producer has in an open transaction waits for the next time, as
+    /// does whatever else somebody holds: nobody keeps the rest from being done.
     pub(super) async fn forget_keys(&mut self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
             let batch = sqlx::query!(
                 "DELETE FROM tidings.idempotency_keys WHERE created_at <= $1 AND ctid = ANY (ARRAY(
-                     SELECT ctid FROM tidings.idempotency_keys WHERE created_at <= $1 LIMIT $2))",
+                     SELECT ctid FROM tidings.idempotency_keys WHERE created_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
                 before,
                 i64::from(BATCH),
             )
@@ -36,14 +37,14 @@ impl RetentionLock {
                                SELECT c.ctid AS place FROM tidings.cancellations AS c
                                WHERE c.tenant_id = t.id AND c.id < tidings.first_id_at($1) AND NOT EXISTS (
                                    SELECT FROM tidings.events AS e WHERE e.tenant_id = c.tenant_id AND e.id = tidings.event_of(c.id))
-                               LIMIT $2
+                               LIMIT $2 FOR UPDATE SKIP LOCKED
                            ) AS old LIMIT $2)) RETURNING 1
                    ), erased AS (
                        DELETE FROM tidings.erasures WHERE ctid = ANY (ARRAY(
                            SELECT x.ctid FROM tidings.erasures AS x
                            WHERE x.event_id < tidings.first_id_at($1) AND NOT EXISTS (
                                SELECT FROM tidings.events AS e WHERE e.tenant_id = x.tenant_id AND e.id = x.event_id)
-                           LIMIT $2)) RETURNING 1
+                           LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING 1
                    ), webhooks AS (
                        DELETE FROM tidings.webhooks WHERE ctid = ANY (ARRAY(
                            SELECT w.ctid FROM tidings.webhooks AS w
@@ -52,7 +53,7 @@ impl RetentionLock {
                              AND NOT EXISTS (SELECT FROM tidings.attempts AS a WHERE a.webhook_id = w.id)
                              AND NOT EXISTS (SELECT FROM tidings.dead_letters AS d WHERE d.tenant_id = w.tenant_id AND d.webhook_id = w.id)
                              AND NOT EXISTS (SELECT FROM tidings.cancellations AS c WHERE c.tenant_id = w.tenant_id AND c.webhook_id = w.id)
-                           LIMIT $2)) RETURNING tenant_id, id
+                           LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING tenant_id, id
                    ), revisions AS (
                        DELETE FROM tidings.webhook_revisions AS r USING webhooks AS w
                        WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id

@@ -19,7 +19,7 @@ const DAYS_AT_ONCE: i32 = 8;
 /// How long changing the partitions may take, waiting included: the hot path gives up after 500 ms.
 const SWAP_TIMEOUT: &str = "SET LOCAL statement_timeout = '400ms'";
 /// How long the rest waits for a row that somebody else holds.
-const LOCK_TIMEOUT: &str = "200ms";
+const LOCK_TIMEOUT: &str = "1s";
 /// Every join here looks few rows up in something large. Statistics say nothing of a table that was made a moment ago, and a plan
 /// that reads a day's attempts for each event would take hours.
 const PLANS: [(&str, &str); 4] =
@@ -36,6 +36,8 @@ pub struct Tidied {
     pub longest_swap: Duration,
     /// Deliveries held for disabled webhooks that became dead letters.
     pub buried: u64,
+    /// Dead letters of deleted webhooks that were cancelled.
+    pub cancelled: u64,
     /// Idempotency keys, cancellations, deletions and webhooks that are forgotten.
     pub forgotten: u64,
 }
@@ -73,7 +75,7 @@ impl RetentionLock {
         let horizon = now.checked_sub_days(Days::new(days.into())).unwrap_or(DateTime::UNIX_EPOCH);
         let mut tidied = Tidied { forgotten: self.forget_keys(now - KEYS).await?, ..Tidied::default() };
         tidied.buried = self.bury_held(horizon, now).await?;
-        self.cancel_dead(horizon, now).await?;
+        tidied.cancelled = self.cancel_dead(horizon, now).await?;
         self.drop_gone(now).await?;
         while let Some(first_day) = self.next_round(horizon.date_naive()).await? {
             tidied.longest_swap = tidied.longest_swap.max(self.round(first_day, now).await?);
@@ -100,7 +102,7 @@ impl RetentionLock {
                            AND row.holder IS NULL
                          LIMIT $3 FOR UPDATE SKIP LOCKED
                      ) AS o
-                     WHERE w.state = 'disabled' AND w.deleted_at IS NULL LIMIT $3 FOR SHARE OF w
+                     WHERE w.state = 'disabled' AND w.deleted_at IS NULL LIMIT $3 FOR SHARE OF w SKIP LOCKED
                  ), given_up AS (
                      DELETE FROM tidings.outbox AS o USING held WHERE o.ctid = held.place RETURNING o.*, held.disabled_reason
                  )
@@ -123,7 +125,8 @@ impl RetentionLock {
 
     /// Cancels dead letters from before `horizon` whose webhook was deleted before it: nobody can resend them, nor, where the tenant was
     /// deleted, reach them at all.
-    async fn cancel_dead(&mut self, horizon: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn cancel_dead(&mut self, horizon: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut cancelled = 0;
         loop {
             let batch = sqlx::query!(
                 "WITH gone AS (
@@ -145,8 +148,9 @@ impl RetentionLock {
             )
             .execute(&mut self.connection)
             .await?;
+            cancelled += batch.rows_affected();
             if batch.rows_affected() == 0 {
-                return Ok(());
+                return Ok(cancelled);
             }
         }
     }

@@ -80,7 +80,7 @@ impl Store {
                          WHERE o.tenant_id = w.tenant_id AND o.webhook_id = w.id AND o.holder IS NULL
                          LIMIT 10000 FOR UPDATE SKIP LOCKED
                      ) AS left_over
-                     WHERE w.deleted_at IS NOT NULL
+                     WHERE w.deleted_at IS NOT NULL LIMIT 10000
                  ))
                  RETURNING *
              )
