@@ -211,6 +211,10 @@ async fn a_repetition_is_recognised_though_the_catalogue_changed() {
     tenant.delete("/v1/event-types/a").await.expect(204);
     put(&tenant, "b", json!({})).await.expect(201);
     tenant.post("/v1/events", keyed("k", json!(1))).await.expect(200);
+    let enqueue = "SELECT tidings.enqueue(tenant => $1, type => 'a', data => '1'::json, idempotency_key => $2)";
+    let again = sqlx::query_scalar::<_, String>(enqueue).bind(&tenant.id).bind("k").fetch_one(&world.pool).await;
+    assert_eq!(json!(again.expect("known")), first["id"]);
+    sqlx::query(enqueue).bind(&tenant.id).bind("new").execute(&world.pool).await.expect_err("not in the catalogue");
     world.clock.advance(Duration::from_hours(25));
     assert_eq!(tenant.post("/v1/events", keyed("k", json!(1))).await.problem(422), "validation_failed");
 }
