@@ -6,14 +6,12 @@ RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
-    tenant uuid;
-    after uuid;
+    tenant uuid := after_tenant;
+    after uuid := tidings.delivery_id(after_event, 1048575);
     deliveries uuid[];
     room integer := most;
 BEGIN
-    FOR tenant IN SELECT t.id FROM tidings.tenants AS t WHERE t.id >= after_tenant ORDER BY t.id LOOP
-        after := CASE WHEN tenant = after_tenant THEN tidings.delivery_id(after_event, 1048575)
-                      ELSE '00000000-0000-0000-0000-000000000000' END;
+    WHILE tenant IS NOT NULL AND room > 0 LOOP
         deliveries := ARRAY(
             (SELECT o.id FROM tidings.outbox AS o WHERE o.tenant_id = tenant AND o.id > after AND o.id < below ORDER BY o.id LIMIT room)
             UNION ALL
@@ -22,7 +20,11 @@ BEGIN
             ORDER BY 1 LIMIT room);
         RETURN QUERY SELECT DISTINCT tenant, tidings.event_of(needed.id) FROM unnest(deliveries) AS needed (id) ORDER BY 2;
         room := room - cardinality(deliveries);
-        EXIT WHEN room <= 0;
+        -- The next that has any, of however many tenants there are.
+        tenant := least(
+            (SELECT o.tenant_id FROM tidings.outbox AS o WHERE o.tenant_id > tenant ORDER BY o.tenant_id LIMIT 1),
+            (SELECT d.tenant_id FROM tidings.dead_letters AS d WHERE d.tenant_id > tenant ORDER BY d.tenant_id LIMIT 1));
+        after := '00000000-0000-0000-0000-000000000000';
     END LOOP;
 END
 $$;
