@@ -27,7 +27,11 @@ impl File {
     /// What contradicts the request or what Tidings promises of it may not be set.
     pub(super) fn check_header_names(&self) -> Result<(), DialectError> {
         for name in self.headers.iter().filter_map(|line| line.split(':').next()) {
-            if let Some((_, why)) = NOT_TO_BE_SET.iter().find(|(wrong, _)| name.eq_ignore_ascii_case(wrong)) {
+            let lower = name.to_ascii_lowercase();
+            let wrong = NOT_TO_BE_SET
+                .iter()
+                .find(|(wrong, _)| lower == *wrong || wrong.ends_with('-') && lower.starts_with(wrong));
+            if let Some((_, why)) = wrong {
                 return Err(DialectError::at("headers", format!("may not set `{name}`: {why}")));
             }
         }
@@ -89,14 +93,13 @@ const FORBIDDEN: &[&str] = &[
     "upgrade",
 ];
 
-/// Further headers that a file may not set, and why.
+/// Further headers that a file may not set, and why; with `-` at the end, all that begin so.
 const NOT_TO_BE_SET: &[(&str, &str)] = &[
     ("accept-encoding", "answers are read as they are, and are not unpacked"),
     ("content-encoding", "the body is sent as it is, and is not packed"),
     ("expect", "it belongs to the connection"),
     ("http2-settings", "it belongs to the connection"),
-    ("proxy-authenticate", "it belongs to the connection"),
-    ("proxy-authentication-info", "it belongs to the connection"),
+    ("proxy-", "it belongs to the connection"),
     ("cookie", "cookies are not sent"),
     ("cookie2", "cookies are not sent"),
     ("traceparent", "Tidings writes the trace itself"),

@@ -142,6 +142,12 @@ mod tests {
                 "`headers` may not set `Content-Encoding`: the body",
             ),
             (STANDARD, "webhook-id: {id}", "accept-encoding: gzip", "`headers` may not set `accept-encoding`"),
+            (
+                STANDARD,
+                "webhook-id: {id}",
+                "Proxy-Foo: a",
+                "`headers` may not set `Proxy-Foo`: it belongs to the connection",
+            ),
             (STANDARD, "webhook-id: {id}", "Cookie: a=b", "`headers` may not set `Cookie`: cookies"),
             (STANDARD, "webhook-id: {id}", "Cookie2: a", "`headers` may not set `Cookie2`"),
             (STANDARD, "webhook-id: {id}", "Traceparent: {id}", "`headers` may not set `Traceparent`: Tidings"),
