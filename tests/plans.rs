@@ -6,12 +6,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::support::{Receiver, World};
 
 /// In each statement of the hot path that reads more than one table.
-const MARKS: [&str; 7] = [
+const MARKS: [&str; 9] = [
     "WITH RECURSIVE lane",
     "attempts = o.attempts + 1",
     "AS \\\"kinds?\\\"",
     "tidings.routes($1, $2)",
-    "recorded AS (",
+    "WITH stale AS",
+    "settled AS (",
+    "AS \\\"finished!",
     "AS free ON true",
     "SELECT e.index",
 ];

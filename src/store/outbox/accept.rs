@@ -1,5 +1,7 @@
 //! Accept: events and the deliveries that they owe, in one statement however many they are.
 
+mod statements;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -109,29 +111,6 @@ impl Owed {
     }
 }
 
-/// What `tidings.store_events` says.
-struct Stored {
-    /// Nothing was stored: who is owed the events has changed.
-    is_stale: bool,
-    /// Of the events whose idempotency key was used before: their places, whose key it is, and whether for the same content.
-    places: Option<Vec<i32>>,
-    existing: Option<Vec<EventId>>,
-    same_content: Option<Vec<bool>>,
-}
-
-impl Stored {
-    fn known(self) -> HashMap<i32, Accepted> {
-        let places = self.places.unwrap_or_default().into_iter();
-        let owners = self.existing.unwrap_or_default().into_iter().zip(self.same_content.unwrap_or_default());
-        places
-            .zip(owners)
-            .map(|(place, (event, is_same))| {
-                (place, if is_same { Accepted::Duplicate(event) } else { Accepted::Conflict(event) })
-            })
-            .collect()
-    }
-}
-
 /// What became of each event, and what was leased.
 type Done = (Vec<Accepted>, Vec<Claimed>);
 
@@ -234,44 +213,8 @@ async fn store(
     now: DateTime<Utc>,
     hand_off: Option<&HandOff>,
 ) -> Result<Option<Done>, StoreError> {
-    let tenants: Vec<_> = events.iter().map(|new| new.event.tenant_id).collect();
-    let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
-    let types: Vec<_> = events.iter().map(|new| new.event.event_type.as_str()).collect();
-    let occurred: Vec<_> = events.iter().map(|new| new.event.occurred_at).collect();
-    let data: Vec<&[u8]> = events.iter().map(|new| &*new.event.data).collect();
-    // Most batches have no key, and no trace, at all.
-    let is_keyed = events.iter().any(|new| new.idempotency_key.is_some());
-    let keys = is_keyed.then(|| events.iter().map(|new| new.idempotency_key.as_deref()).collect::<Vec<_>>());
-    let is_traced = events.iter().any(|new| new.trace.is_some());
-    let traces = is_traced.then(|| events.iter().map(|new| new.trace.map(TraceParent::to_bytes)).collect::<Vec<_>>());
-    let traces = traces
-        .as_ref()
-        .map(|traces| traces.iter().map(|trace| trace.as_ref().map(|bytes| &bytes[..])).collect::<Vec<_>>());
     let owed = Owed::new(events, plan, now, hand_off);
-    let stored = sqlx::query_as!(
-        Stored,
-        r#"SELECT is_stale AS "is_stale!", known_places AS places, known_events AS "existing: Vec<EventId>", same_content
-           FROM tidings.store_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::pg_snapshot)"#,
-        &tenants as _,
-        &ids as _,
-        &types as _,
-        &occurred as _,
-        &data as _,
-        keys as _,
-        traces as _,
-        &owed.places,
-        &owed.deliveries as _,
-        &owed.webhooks as _,
-        &owed.revisions,
-        &owed.leases,
-        now,
-        hand_off.map(|to| to.holder.id().0),
-        plan.seen.as_ref(),
-    )
-    .fetch_one(executor)
-    .await?;
-    if stored.is_stale {
-        return Ok(None);
-    }
-    Ok(Some(owed.done(events, plan, &stored.known(), now, hand_off)))
+    let holder = hand_off.map(|to| to.holder.id());
+    let known = statements::store(executor, events, &owed, now, holder, plan.seen.as_ref()).await?;
+    Ok(known.map(|known| owed.done(events, plan, &known, now, hand_off)))
 }
