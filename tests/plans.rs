@@ -13,7 +13,7 @@ const MARKS: [&str; 9] = [
     "tidings.routes($1, $2)",
     "WITH stale AS",
     "settled AS (",
-    "AS \\\"finished!",
+    "SELECT delivery_id AS \\\"delivery_id!: DeliveryId\\\" FROM finished",
     "AS free ON true",
     "SELECT e.index",
 ];

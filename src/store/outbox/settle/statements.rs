@@ -119,7 +119,7 @@ async fn record_arrivals(executor: impl PgExecutor<'_>, columns: &Columns<'_>) -
                    'success', 'delivered', number, status, response_headers, response_body
                FROM finished
            )
-           SELECT coalesce(array_agg(delivery_id), '{}') AS "finished!: Vec<DeliveryId>" FROM finished"#,
+           SELECT delivery_id AS "delivery_id!: DeliveryId" FROM finished"#,
         &columns.tenants as _,
         &columns.deliveries as _,
         &columns.numbers,
@@ -131,7 +131,7 @@ async fn record_arrivals(executor: impl PgExecutor<'_>, columns: &Columns<'_>) -
         &columns.headers as _,
         &columns.bodies as _,
     )
-    .fetch_one(executor)
+    .fetch_all(executor)
     .await?)
 }
 
@@ -178,7 +178,7 @@ async fn record_results(
                    outcome::tidings.outcome, verdict::tidings.verdict, number, status, response_headers, response_body
                FROM settled WHERE outcome IS NOT NULL
            )
-           SELECT coalesce(array_agg(delivery_id), '{}') AS "settled!: Vec<DeliveryId>" FROM settled"#,
+           SELECT delivery_id AS "delivery_id!: DeliveryId" FROM settled"#,
         &columns.tenants as _,
         &columns.deliveries as _,
         &columns.numbers,
@@ -196,6 +196,6 @@ async fn record_results(
         &columns.bodies as _,
         now,
     )
-    .fetch_one(executor)
+    .fetch_all(executor)
     .await?)
 }
