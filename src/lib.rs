@@ -54,6 +54,7 @@ pub mod failpoint;
 
 pub mod dialect;
 pub mod telemetry;
+mod turns;
 
 pub mod client;
 pub mod embedded;

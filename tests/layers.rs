@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and the floors they lie on. Rooms on one floor do not import each other, except on the fifth, where the parts meet.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("again", 0),
     ("beside", 0),
     ("domain", 0),
     ("failpoint", 0),
     ("dialect", 1),
     ("telemetry", 1),
+    ("turns", 1),
     ("client", 2),
     ("embedded", 2),
     ("net", 2),

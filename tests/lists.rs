@@ -244,3 +244,27 @@ async fn lists_by_type_keep_no_other_tenant_waiting() {
     }
     elsewhere.rollback().await.expect("rolled back");
 }
+
+/// Nor other lists by type: what one tenant reads stands still here, and another reads of a day that nobody has locked.
+#[tokio::test]
+async fn lists_by_type_leave_turns_to_others() {
+    let world = World::new().await;
+    let (curious, other) = (world.tenant().await, world.tenant().await);
+    curious.post("/v1/events", json!({"type": "a", "data": 1})).await.expect(202);
+    let today = "SELECT tableoid::regclass::text FROM tidings.events";
+    let today: String = sqlx::query_scalar(today).fetch_one(&world.pool).await.expect("a partition");
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    let lock = format!("LOCK TABLE {today} IN ACCESS EXCLUSIVE MODE");
+    elsewhere.execute(sqlx::AssertSqlSafe(lock)).await.expect("locked");
+    let reading = join_all((0..4).map(|_| curious.get("/v1/events?filter[type]=a")));
+    let passing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        other.get("/v1/events?filter[type]=a&filter[to]=2020-01-01T00:00:00Z").await.expect(200);
+    };
+    tokio::select! {
+        biased;
+        () = passing => {}
+        _ = reading => panic!("what is locked was read"),
+    }
+    elsewhere.rollback().await.expect("rolled back");
+}

@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::StoreError;
 use super::connections::{Era, Hosts, Pool, Trust};
 use super::outbox::routes::Routes;
+use crate::domain::ids::TenantId;
+use crate::turns::{Turn, Turns};
 
 /// Section `database` of the configuration.
 #[derive(Clone, Deserialize)]
@@ -92,12 +93,13 @@ pub struct Store {
     /// Who is owed what, as far as it was asked.
     pub(super) routes: Arc<Routes>,
     /// Turns of reading much, and how long one is waited for.
-    searches: (Arc<Semaphore>, Duration),
+    searches: (Turns, Duration),
     /// Counted by all three pools.
     era: Era,
 }
 
-/// Lists by the type of an event may read all that a tenant has: so many at once, so that they leave connections to everybody else.
+/// Lists by the type of an event may read all that a tenant has: so many at once, each of another tenant, so that they leave
+/// connections to everybody else.
 const SEARCHES: usize = 2;
 
 /// How long a statement waits for a row that another transaction holds: whoever holds one for hours must not take connection after
@@ -158,7 +160,7 @@ impl Store {
             // statement, which the callers of this pool take for "not available" and repeat.
             hot: Pool::new(hot, config.hot_connections, wait, HOT_TRUST, &era),
             routes: Arc::new(Routes::new(&era)),
-            searches: (Arc::new(Semaphore::new(SEARCHES)), wait),
+            searches: (Turns::new(SEARCHES), wait),
             era,
         })
     }
@@ -168,11 +170,10 @@ impl Store {
         self.era.now()
     }
 
-    /// A turn of reading much; until it is dropped, fewer others have one.
-    pub(super) async fn search(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+    /// A tenant's turn of reading much; until it is dropped, it has no other, and fewer others have one.
+    pub(super) async fn search(&self, tenant_id: TenantId) -> Result<Turn, StoreError> {
         let (turns, wait) = &self.searches;
-        let turn = timeout(*wait, Arc::clone(turns).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| sqlx::Error::PoolTimedOut.into())
+        timeout(*wait, turns.take(tenant_id)).await.ok().flatten().ok_or_else(|| sqlx::Error::PoolTimedOut.into())
     }
 
     /// Connects once, past the pool, which would try until its time is over and then not say what hindered it.

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::domain::ids::TenantId;
 use crate::store::outbox::accept::NewEvent;
+use crate::turns::{Turn, Turns};
 
 /// Statements under way at once: the connections are for everybody. A tenant has one of them.
 const STATEMENTS: usize = 3;
@@ -23,39 +23,21 @@ const MANY: usize = 3;
 pub(super) struct Apart(Arc<Shared>);
 
 struct Shared {
-    turns: Arc<Semaphore>,
-    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    turns: Turns,
     /// Keys of each, and until when they are suspected.
     suspects: Mutex<HashMap<TenantId, HashMap<String, Instant>>>,
 }
 
-/// The right to a statement.
-pub(super) struct Turn {
-    _own: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
-}
-
 impl Default for Apart {
     fn default() -> Self {
-        Self(Arc::new(Shared {
-            turns: Arc::new(Semaphore::new(STATEMENTS)),
-            tenants: Mutex::default(),
-            suspects: Mutex::default(),
-        }))
+        Self(Arc::new(Shared { turns: Turns::new(STATEMENTS), suspects: Mutex::default() }))
     }
 }
 
 impl Apart {
     /// Waits for a turn of this tenant's.
     pub(super) async fn turn(&self, tenant_id: TenantId) -> Option<Turn> {
-        let own = {
-            let mut tenants = lock(&self.0.tenants);
-            tenants.retain(|_, turns| Arc::strong_count(turns) > 1);
-            Arc::clone(tenants.entry(tenant_id).or_insert_with(|| Arc::new(Semaphore::new(1))))
-        };
-        let own = own.acquire_owned().await.ok()?;
-        let all = Arc::clone(&self.0.turns).acquire_owned().await.ok()?;
-        Some(Turn { _own: own, _all: all })
+        self.0.turns.take(tenant_id).await
     }
 
     /// The event's key was held by another transaction.
@@ -91,25 +73,10 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, timeout};
+    use tokio::time::advance;
 
     use super::super::fixtures::event;
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_tenant_that_waits_leaves_turns_to_others() {
-        let apart = Apart::default();
-        let turn = async |tenant| timeout(SUSPECT, apart.turn(TenantId::from_u128(tenant))).await.ok().flatten();
-        let mut held = Vec::new();
-        for tenant in [1, 2] {
-            held.push(turn(tenant).await.expect("a turn"));
-        }
-        assert!(turn(1).await.is_none(), "it has one");
-        held.push(turn(3).await.expect("a turn"));
-        assert!(turn(4).await.is_none(), "all are taken");
-        held.remove(0);
-        assert!(turn(4).await.is_some() && turn(1).await.is_some());
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_suspected_for_a_while() {

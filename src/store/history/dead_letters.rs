@@ -83,7 +83,7 @@ impl Store {
         filter: &DeadLetterFilter,
         limit: i64,
     ) -> Result<Vec<DeadLetter>, StoreError> {
-        let _turn = if filter.event_type.is_some() { Some(self.search().await?) } else { None };
+        let _turn = if filter.event_type.is_some() { Some(self.search(tenant_id).await?) } else { None };
         if let Some(event_type) = &filter.event_type
             && self.is_rare(tenant_id, filter.span, event_type).await?
         {

@@ -121,7 +121,7 @@ impl Store {
         filter: &DeliveryFilter,
         limit: i64,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let _turn = if filter.event_type.is_some() { Some(self.search().await?) } else { None };
+        let _turn = if filter.event_type.is_some() { Some(self.search(tenant_id).await?) } else { None };
         if let Some(event_type) = &filter.event_type {
             // Most deliveries are delivered ones, so among all of them events of a type are the shorter way.
             let among_all = filter.webhook_id.is_none() && matches!(filter.state, None | Some(State::Delivered));

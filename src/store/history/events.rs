@@ -61,7 +61,7 @@ impl Store {
             );
             return Ok(events.fetch_all(&self.pool).await?);
         };
-        let _turn = self.search().await?;
+        let _turn = self.search(tenant_id).await?;
         let events = sqlx::query_as!(
             EventSummary,
             r#"SELECT id AS "id: EventId", type AS event_type, occurred_at FROM tidings.events
