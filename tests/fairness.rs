@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use crate::support::{Receiver, Reply, World};
+use crate::support::load::Api;
+use crate::support::process::{Served, settings};
+use crate::support::{Receiver, Reply, World, database};
 
 #[tokio::test]
 async fn fresh_events_of_50_webhooks_arrive_while_one_with_5000_hangs() {
@@ -148,6 +152,50 @@ async fn a_rate_limit_holds_over_all_processes() {
         assert!((19..=20).contains(&in_a_second), "{in_a_second} in the second from step {step}: {begun:?}");
     }
     assert!((1..=5).contains(&begun[0]), "{begun:?}");
+}
+
+/// Looks come every tenth of a second, and gates open between them.
+#[tokio::test]
+async fn a_small_rate_limit_is_reached() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let mut receivers = Vec::new();
+    for (limit, event_type) in [(3, "three"), (4, "four"), (6, "six")] {
+        let receiver = Receiver::start().await;
+        tenant.webhook_with(json!({"url": receiver.url, "events": [event_type], "rate_limit": limit})).await;
+        tenant.events(event_type, limit * 6).await;
+        // Five seconds' worth, a fifth of a second's that may begin together, and one.
+        receivers.push((receiver, limit * 52 / 10 + 1));
+    }
+    for _ in 0..50 {
+        world.look().await;
+        world.clock.advance(Duration::from_millis(100));
+    }
+    world.look().await;
+    for (receiver, expected) in &receivers {
+        receiver.wait_for(*expected).await;
+        assert_eq!(receiver.count(), *expected, "of those that may begin");
+    }
+}
+
+/// A look every 0.9 s would let a fifth of a second's worth through each time: five a second.
+#[tokio::test]
+async fn a_rate_limit_is_reached_however_seldom_looks_are() {
+    let url = database::fresh().await;
+    let receiver = Receiver::start().await;
+    let settings = [settings(&url), vec![("dispatch.poll_milliseconds", "900")]].concat();
+    let served = Served::start(&[], &settings).await;
+    let api = Api::new(&[served.address]);
+    let key = api.tenant().await;
+    let webhook = json!({"url": receiver.url, "events": ["*"], "rate_limit": 20});
+    assert_eq!(api.post("/v1/webhooks", &key, &webhook).await.0, 201);
+    let events: Vec<_> = (0..60).map(|number| json!({"type": "a", "data": number})).collect();
+    assert_eq!(api.post("/v1/events/batch", &key, &json!({"events": events})).await.0, 202);
+    let began = Instant::now();
+    receiver.wait_for(60).await;
+    let took = began.elapsed();
+    assert!((2.0..8.0).contains(&took.as_secs_f64()), "{took:?} for three seconds' worth");
+    served.process.stop(Signal::TERM).await;
 }
 
 #[tokio::test]

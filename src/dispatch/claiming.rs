@@ -24,19 +24,30 @@ const LONG_REST: Duration = Duration::from_secs(30);
 /// The same where only the database was away.
 const SHORT_REST: Duration = Duration::from_secs(1);
 
+/// What a look leaves to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Something is due that a rate limit may let through soon.
+    ForGates,
+    /// Nothing that would be let through for the asking.
+    ForNothing,
+}
+
 impl Dispatcher {
-    pub(super) async fn claim_due(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn claim_due(self: &Arc<Self>) -> Result<Waiting, StoreError> {
         let Context { store, clock, telemetry, .. } = &self.context;
         let meters = &telemetry.meters.dispatch;
-        let Some(holder) = self.claims_under() else { return Ok(()) };
+        let Some(holder) = self.claims_under() else { return Ok(Waiting::ForNothing) };
         let now = clock.now();
         let due = store.due_lanes(now).await?;
         let oldest = due.iter().map(|lane| lane.due_at).min();
         meters.oldest_due(oldest.and_then(|at| (now - at).to_std().ok()).unwrap_or_default());
         self.lanes().forget_backlogs();
+        let is_gated = due.iter().any(|lane| lane.rate_limit.is_some());
+        let waiting = if is_gated { Waiting::ForGates } else { Waiting::ForNothing };
         let quotas = self.within_rates(self.quotas(&due, now)).await?;
         if quotas.is_empty() {
-            return Ok(());
+            return Ok(waiting);
         }
         let begun = Instant::now();
         let claimed = store.claim(&quotas, &holder, clock.now()).await;
@@ -67,7 +78,8 @@ impl Dispatcher {
         if count >= WORTH_ANOTHER && unused.iter().any(leaves_late_ones) {
             self.low.notify_one();
         }
-        self.return_passes(unused).await
+        self.return_passes(unused).await?;
+        Ok(waiting)
     }
 
     /// Cuts the quotas of webhooks with a rate limit down to what that has room for.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::Config;
 use super::chores::Chores;
+use super::claiming::Waiting;
 use super::directory::{Changes, Directory};
 use super::lanes::{Lanes, Pushed};
 use super::lease::Lease;
@@ -29,6 +30,10 @@ use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
+
+/// The pause while a webhook with a rate limit has something due, whatever the usual one is: what its gate lets through may be late by
+/// a fifth of a second, and after more than that the rest of it is lost.
+const GATES_PAUSE: Duration = Duration::from_millis(100);
 
 /// Delivers what is due, as long as it is told to.
 pub struct Dispatcher {
@@ -113,14 +118,17 @@ impl Dispatcher {
             let began = tokio::time::Instant::now();
             let looked = self.look().await;
             let took = began.elapsed();
-            if let Err(error) = looked {
-                warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for due deliveries");
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            } else {
-                // With very many lanes a look takes long, and then at most a fifth of the time. One that only waited for the
-                // database must not hold up the next.
-                pause = self.config.poll().max((took * 4).min(LONGEST_PAUSE));
-            }
+            // With very many lanes a look takes long, and then at most a fifth of the time. One that only waited for the database must
+            // not hold up the next.
+            let usual = self.config.poll().max((took * 4).min(LONGEST_PAUSE));
+            pause = match looked {
+                Ok(Waiting::ForGates) => usual.min(took.max(GATES_PAUSE)),
+                Ok(Waiting::ForNothing) => usual,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the database cannot be asked for due deliveries");
+                    (pause * 2).min(LONGEST_PAUSE)
+                }
+            };
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 // Where it is asked for, then at most half of the time.
@@ -134,7 +142,8 @@ impl Dispatcher {
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         self.watch().await?;
         self.upkeep().await?;
-        self.look().await
+        self.look().await?;
+        Ok(())
     }
 
     /// Renews the lease and takes over changes.
@@ -166,7 +175,7 @@ impl Dispatcher {
     }
 
     /// Gives back what cannot be sent, and claims.
-    pub(super) async fn look(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn look(self: &Arc<Self>) -> Result<Waiting, StoreError> {
         let looked = self.search().await;
         let (waiting, in_flight) = {
             let lanes = self.lanes();
@@ -176,12 +185,12 @@ impl Dispatcher {
         looked
     }
 
-    async fn search(self: &Arc<Self>) -> Result<(), StoreError> {
+    async fn search(self: &Arc<Self>) -> Result<Waiting, StoreError> {
         self.release_returned().await?;
         self.lease.retire(&self.context.store).await?;
-        self.claim_due().await?;
+        let waiting = self.claim_due().await?;
         self.maybe_quiet.notify_waiters();
-        Ok(())
+        Ok(waiting)
     }
 
     async fn release_returned(&self) -> Result<(), StoreError> {

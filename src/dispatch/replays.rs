@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::dispatcher::Dispatcher;
 use crate::actions::Context;
 use crate::domain::ids::{ReplayId, TenantId};
+use crate::domain::replay::Pace;
 use crate::store::StoreError;
 use crate::store::replays::{DueReplay, Worked};
 
@@ -31,7 +32,7 @@ impl Dispatcher {
         let follow = async {
             loop {
                 let pause = match self.replay().await {
-                    Ok(true) => self.config.poll(),
+                    Ok(true) => self.config.poll().min(Pace::LONGEST_PAUSE),
                     Ok(false) => IDLE,
                     Err(error) => {
                         warn!(error = &error as &dyn std::error::Error, "replays cannot be worked on");

@@ -21,6 +21,9 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// So often at least a replay has to be looked at, or it falls behind its rate.
+    pub const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
     /// How many may be resent now.
     #[must_use]
     pub fn room(&self, now: DateTime<Utc>) -> u64 {
