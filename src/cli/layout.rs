@@ -1,14 +1,16 @@
 //! Text from strangers, made fit for a terminal: JSON laid out without a change to its tokens, control characters shown.
 
+use std::ops::RangeInclusive;
+
 use serde::de::IgnoredAny;
 
-/// One line or many of text, with every control character but the line feed shown as an escape: what a sender puts into
-/// a body must not steer the terminal.
+/// One line or many of text, with whatever steers the terminal shown as an escape: control characters but the line feed, other ends of
+/// lines, and what turns the direction of the text about, after which a line reads as another one.
 #[must_use]
 pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character == '\n' || !character.is_control() {
+        if character == '\n' || !(character.is_control() || STEERING.iter().any(|range| range.contains(&character))) {
             shown.push(character);
         } else {
             shown.extend(character.escape_default());
@@ -16,6 +18,10 @@ pub(super) fn harmless(text: &str) -> String {
     }
     shown
 }
+
+/// Marks, embeddings, overrides and isolates of direction (UAX #9), and the separators of lines and paragraphs.
+const STEERING: [RangeInclusive<char>; 4] =
+    ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
 
 /// JSON with a member a line, its numbers and escapes spelt as they came; `None` if it is not JSON.
 #[must_use]
@@ -97,5 +103,6 @@ mod tests {
     #[test]
     fn nothing_steers_the_terminal() {
         assert_eq!(harmless("é\n\x1b[2J\r\u{9b}"), "é\n\\u{1b}[2J\\r\\u{9b}");
+        assert_eq!(harmless("\u{202e}fdp.\u{2066}\u{2028}שלום"), "\\u{202e}fdp.\\u{2066}\\u{2028}שלום");
     }
 }
