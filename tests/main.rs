@@ -57,6 +57,7 @@ mod restore;
 mod retention;
 mod retry;
 mod retry_after;
+mod roads;
 mod rotate;
 mod routes;
 mod runtimes;
