@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use tidings::actions::accept::HandOffTarget;
 use tidings::dispatch::{Config, Dispatcher};
@@ -38,6 +39,19 @@ async fn outlive(survivor: &World, gone: &World) {
         gone.clock.advance(9 * SECOND);
         survivor.look().await;
     }
+}
+
+/// What there is in the end.
+async fn until<T>(there_is: impl AsyncFn() -> Option<T>) -> T {
+    let search = async {
+        loop {
+            match there_is().await {
+                Some(found) => break found,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    timeout(10 * SECOND, search).await.expect("in the end")
 }
 
 /// Waits for all that a process has under way.
@@ -337,6 +351,44 @@ async fn a_lock_on_what_a_dead_process_held_stops_nobody() {
     somebody.rollback().await.expect("over");
     world.after(2 * SECOND).await;
     assert_eq!(locked.count(), 1, "long before anybody looks for holders that nobody knows");
+}
+
+/// How webhooks fare is told beside it, and waits for that lock as long as a statement may.
+#[tokio::test]
+async fn a_lock_on_a_webhook_keeps_nothing_that_a_dead_process_held() {
+    let zombie = World::new().await;
+    let tenant = zombie.tenant().await;
+    let survivor = zombie.beside().await;
+    let receiver = Receiver::start().await;
+    let _gate = gated(&receiver, 204);
+    webhook(&tenant, &receiver, json!({})).await;
+    tenant.event("a", json!({})).await;
+    zombie.look().await;
+    receiver.wait_for(1).await;
+    survivor.look().await;
+    survivor.clock.advance(9 * SECOND);
+    survivor.look().await;
+    receiver.always(Reply::Status(204));
+    Tenant { world: &survivor, ..tenant.clone() }.event("a", json!({})).await;
+    receiver.wait_for(2).await;
+    finish(&survivor).await;
+
+    let mut somebody = zombie.pool.begin().await.expect("begun");
+    sqlx::query("SELECT FROM tidings.webhooks FOR UPDATE").execute(&mut *somebody).await.expect("locked");
+    let end = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&survivor.dispatcher).run(end.clone()));
+    survivor.clock.advance(10 * SECOND);
+    let waits = "SELECT coalesce(min(query_start::text), '') FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = until(async || Some(zombie.value::<String>(waits).await).filter(|since| !since.is_empty())).await;
+    survivor.clock.advance(12 * SECOND);
+    receiver.wait_for(3).await;
+    assert_eq!(zombie.value::<String>(waits).await, waiting, "that statement still waits");
+    finish(&survivor).await;
+    assert_eq!(zombie.count("outbox").await, 0);
+    somebody.rollback().await.expect("over");
+    end.cancel();
+    running.await.expect("it ends");
 }
 
 /// Of changes until then it is told nothing.
