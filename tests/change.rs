@@ -1,9 +1,14 @@
 //! Changing, pausing and deleting webhooks.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Receiver, World};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn path(webhook: &Value) -> String {
     format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"))
@@ -134,11 +139,11 @@ async fn a_pause_is_answered_when_it_holds_everywhere() {
     let tenant = world.tenant().await;
     let path = path(&tenant.webhook("https://a.example/").await);
     // This dispatcher looks at nothing unless it is told to.
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     tenant.patch(&path, json!({"is_active": false})).await.expect(200);
     assert!(began.elapsed().as_millis() >= 1_000, "a dispatcher that is silent is waited for until its view runs out");
     world.run();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     tenant.patch(&path, json!({"is_active": true})).await.expect(200);
     assert!(began.elapsed().as_millis() < 1_000, "one that confirms is not");
 }
@@ -169,4 +174,34 @@ async fn who_knows_a_webhook_is_told_only_whether_it_changed() {
     tenant.get(&path).await.expect(200);
     with(Method::DELETE, "if-match", "\"2\"").await.expect(204);
     assert_eq!(with(Method::DELETE, "if-match", "\"2\"").await.problem(404), "not_found");
+}
+
+/// A revision is what a webhook is sent under, and what its representation shows: a secret is not part of either.
+#[tokio::test]
+async fn a_rotation_is_no_change_to_who_knows_the_webhook() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let webhook = tenant.webhook("https://example.com/hook").await;
+    let path = path(&webhook);
+    tenant.patch(&path, json!({"description": "mine"})).await.expect(200);
+    let shown = tenant.get(&path).await;
+    assert_eq!(shown.headers["etag"], "\"2\"");
+
+    world.clock.advance(SECOND);
+    let rotated = tenant.post(&format!("{path}/rotate"), json!({})).await;
+    assert_ne!(rotated.expect(200)["signing_secret"], webhook["signing_secret"]);
+    assert_eq!(rotated.headers["etag"], "\"2\"");
+    let with = |method: Method, name: &str| {
+        world
+            .request(method, &path)
+            .bearer_auth(&tenant.key)
+            .header(name, "\"2\"")
+            .json(&json!({"description": "more"}))
+    };
+    assert_eq!(world.send(with(Method::GET, "if-none-match")).await.status, 304);
+    assert_eq!(tenant.get(&path).await.text, shown.text);
+    let changed = world.send(with(Method::PATCH, "if-match")).await;
+    changed.expect(200);
+    assert_eq!(changed.headers["etag"], "\"3\"");
 }
