@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{Receiver, World};
 
@@ -146,6 +146,40 @@ async fn a_pause_is_answered_when_it_holds_everywhere() {
     let began = Instant::now();
     tenant.patch(&path, json!({"is_active": true})).await.expect(200);
     assert!(began.elapsed().as_millis() < 1_000, "one that confirms is not");
+}
+
+/// The database is well; whoever holds the lock may hold it for hours, and connections are few.
+#[tokio::test]
+async fn a_change_that_waits_for_somebodys_lock_is_told_so_after_five_seconds() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    // Who comes second to one row waits for who came first as well.
+    let mut paths = Vec::new();
+    for _ in 0..3 {
+        paths.push(path(&tenant.webhook("https://a.example/").await));
+    }
+    let mut somebody = world.pool.begin().await.expect("begun");
+    sqlx::query("SELECT FROM tidings.webhooks FOR UPDATE").execute(&mut *somebody).await.expect("locked");
+    let began = Instant::now();
+    let refused = async |method: Method, path: String, body: Option<Value>| {
+        let answer = timeout(9 * SECOND, tenant.call(method, &path, body)).await.expect("an answer");
+        assert_eq!(answer.problem(503), "contended", "{path}");
+        assert!(answer.headers.contains_key("retry-after"), "{path}");
+        assert!(began.elapsed() >= Duration::from_millis(4_900), "{path}: it waited for {:?}", began.elapsed());
+    };
+    tokio::join!(
+        refused(Method::PATCH, paths[0].clone(), Some(json!({"description": "x"}))),
+        refused(Method::POST, format!("{}/rotate", paths[1]), Some(json!({}))),
+        refused(Method::DELETE, paths[2].clone(), None),
+    );
+    somebody.rollback().await.expect("over");
+    assert_eq!(world.count("webhook_secrets").await, 3);
+    for path in paths {
+        let shown = tenant.get(&path).await;
+        assert_eq!(shown.headers["etag"], "\"1\"", "nothing was changed");
+        tenant.patch(&path, json!({"description": "x"})).await.expect(200);
+    }
 }
 
 #[tokio::test]

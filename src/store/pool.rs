@@ -103,7 +103,7 @@ pub struct Store {
 const SEARCHES: usize = 2;
 
 /// How long a statement waits for a row that another transaction holds: whoever holds one for hours must not take connection after
-/// connection away.
+/// connection away. Who comes second waits for its turn and then for the row, and so for twice as long at most.
 const LOCK_TIMEOUT: &str = "5s";
 /// The same on the hot path: a producer's open transaction must not hold up what has nothing to do with it.
 const HOT_LOCK_TIMEOUT: &str = "500ms";
