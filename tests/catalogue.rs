@@ -305,6 +305,43 @@ async fn a_change_is_seen_by_another_process() {
     }
 }
 
+/// As after a failover to a server that lost some transactions: it gives their numbers to others, so that a change can look as if it had
+/// long been seen.
+#[tokio::test]
+async fn no_catalogue_is_remembered_beyond_the_connections_that_it_was_asked_over() {
+    let world = World::new().await;
+    let (without, with, other) = (world.tenant().await, world.tenant().await, world.tenant().await);
+    put(&with, "a", json!({})).await.expect(201);
+    let refuses = async |tenant: &Tenant<'_>| post(tenant, "b", json!(1)).await.status == 422;
+    assert_eq!((refuses(&without).await, refuses(&with).await), (false, true));
+    let change = "WITH described AS (
+            INSERT INTO tidings.catalogues (tenant_id) VALUES (tidings.parse_id('ten_', $1)) RETURNING tenant_id
+        ), moved AS (
+            UPDATE tidings.event_types SET tenant_id = (SELECT tenant_id FROM described)
+        )
+        SELECT FROM described";
+    sqlx::query(change).bind(&without.id).execute(&world.pool).await.expect("moved");
+    sqlx::query("UPDATE tidings.catalogues SET changed = '3'").execute(&world.pool).await.expect("an old number");
+    // This process looks when it changes anything.
+    put(&other, "x", json!({})).await.expect(201);
+    assert_eq!(
+        (refuses(&without).await, refuses(&with).await),
+        (false, true),
+        "from memory, or this test shows nothing"
+    );
+
+    let lose = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'tidings' AND pid <> pg_backend_pid()";
+    assert!(world.value::<i64>(lose).await > 0);
+    let began = Instant::now();
+    while put(&other, "x", json!({})).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the connections do not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((refuses(&without).await, refuses(&with).await), (true, false));
+    post(&without, "a", json!(1)).await.expect(202);
+}
+
 #[tokio::test]
 async fn work_that_would_take_too_long_is_refused_not_done() {
     let world = World::new().await;
