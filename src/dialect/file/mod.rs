@@ -94,7 +94,6 @@ mod tests {
             (DOCINTELL, "timeout_seconds", "timeout", "unknown field `timeout`"),
             (STANDARD, "unix-seconds", "unix", "expected one of `unix-seconds`"),
             (STANDARD, "webhook-id: {id}", "webhook-id {id}", "`headers` has `webhook-id {id}`"),
-            (STANDARD, "webhook-id: {id}", "host: {id}", "`headers` may not set `host`"),
             (STANDARD, "webhook-id: {id}", "Webhook-Signature: {id}", "twice"),
             (STANDARD, "webhook-id: {id}", "webhook-id: {id}{type}", "some text between"),
             (STANDARD, "webhook-id: {id}", "webhook-id: {event}", "allowed are {id}, {type}"),
@@ -136,24 +135,6 @@ mod tests {
                 "`body.template` has a member named `{type}`",
             ),
             (
-                STANDARD,
-                "webhook-id: {id}",
-                "Content-Encoding: gzip",
-                "`headers` may not set `Content-Encoding`: the body",
-            ),
-            (STANDARD, "webhook-id: {id}", "accept-encoding: gzip", "`headers` may not set `accept-encoding`"),
-            (
-                STANDARD,
-                "webhook-id: {id}",
-                "Proxy-Foo: a",
-                "`headers` may not set `Proxy-Foo`: it belongs to the connection",
-            ),
-            (STANDARD, "webhook-id: {id}", "Cookie: a=b", "`headers` may not set `Cookie`: cookies"),
-            (STANDARD, "webhook-id: {id}", "Cookie2: a", "`headers` may not set `Cookie2`"),
-            (STANDARD, "webhook-id: {id}", "Traceparent: {id}", "`headers` may not set `Traceparent`: Tidings"),
-            (STANDARD, "webhook-id: {id}", "tracestate: {id}", "`headers` may not set `tracestate`"),
-            (STANDARD, "webhook-id: {id}", "baggage: {id}", "`headers` may not set `baggage`"),
-            (
                 DOCINTELL,
                 "webhook_config_id",
                 "signing_secret",
@@ -162,6 +143,24 @@ mod tests {
         ] {
             let error = error(text, from, to);
             assert!(error.contains(told), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_the_request_are_refused() {
+        for (header, told) in [
+            ("host: {id}", "`headers` may not set `host`"),
+            ("Content-Encoding: gzip", "`headers` may not set `Content-Encoding`: the body"),
+            ("accept-encoding: gzip", "`headers` may not set `accept-encoding`"),
+            ("Proxy-Foo: a", "`headers` may not set `Proxy-Foo`: it belongs to the connection"),
+            ("Cookie: a=b", "`headers` may not set `Cookie`: cookies"),
+            ("Cookie2: a", "`headers` may not set `Cookie2`"),
+            ("Traceparent: {id}", "`headers` may not set `Traceparent`: Tidings"),
+            ("tracestate: {id}", "`headers` may not set `tracestate`"),
+            ("baggage: {id}", "`headers` may not set `baggage`"),
+        ] {
+            let error = error(STANDARD, "webhook-id: {id}", header);
+            assert!(error.contains(told), "{header}: {error}");
         }
     }
 
