@@ -1,5 +1,7 @@
 //! Tenancy: another tenant's things are not there, a key does what its roles say, and nobody else does anything.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
@@ -271,4 +273,21 @@ async fn a_platform_key_acts_for_the_tenant_it_names() {
     world.platform(Method::DELETE, &format!("/v1/tenants/{}", tenant.id), None).await.expect(204);
     assert_eq!(acting(PLATFORM_KEY, &[&tenant.id]).await.problem(404), "not_found", "gone with all it had");
     assert_eq!(acting(&tenant.key, &[]).await.problem(401), "unauthenticated");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_of_a_tenant_is_no_change() {
+    let world = World::new().await;
+    let path = format!("/v1/tenants/{}", world.tenant().await.id);
+    let made = world.platform(Method::GET, &path, None).await.expect(200);
+    world.clock.advance(Duration::from_secs(1));
+    for same in [json!({}), json!({"name": "Acme"}), json!({"name": "Acme", "default_dialect": "standard"})] {
+        assert_eq!(world.platform(Method::PATCH, &path, Some(same)).await.expect(200), made);
+    }
+    for change in [json!({"name": "Ajax"}), json!({"default_dialect": "numora"})] {
+        let before = world.platform(Method::GET, &path, None).await.expect(200);
+        world.clock.advance(Duration::from_secs(1));
+        let changed = world.platform(Method::PATCH, &path, Some(change)).await.expect(200);
+        assert_ne!(changed["updated_at"], before["updated_at"]);
+    }
 }

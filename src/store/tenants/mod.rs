@@ -76,7 +76,7 @@ impl Store {
         Ok(rows.into_iter().map(Tenant::from).collect())
     }
 
-    /// Changes what of a tenant can change; `None` leaves it as it is.
+    /// Changes what of a tenant can change; `None` leaves it as it is. What changes nothing is no change: `updated_at` stays.
     pub async fn update_tenant(
         &self,
         id: TenantId,
@@ -87,7 +87,9 @@ impl Store {
         let row = sqlx::query_as!(
             Row,
             r#"UPDATE tidings.tenants
-               SET name = coalesce($2, name), default_dialect = coalesce($3, default_dialect), updated_at = $4
+               SET name = coalesce($2, name), default_dialect = coalesce($3, default_dialect),
+                   updated_at = CASE WHEN name = coalesce($2, name) AND default_dialect = coalesce($3, default_dialect)
+                       THEN updated_at ELSE $4 END
                WHERE id = $1 AND deleted_at IS NULL
                RETURNING id AS "id: TenantId", name, environment, default_dialect, created_at, updated_at"#,
             id as TenantId,
