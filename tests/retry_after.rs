@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
 use serde_json::{Value, json};
+use tidings::domain::retry::WebhookEffect;
 use tokio::sync::Semaphore;
 
 use crate::support::world::Tenant;
@@ -162,4 +164,64 @@ async fn gone_disables_the_webhook_gives_the_delivery_up_and_holds_the_others() 
     world.drain().await;
     assert_eq!((receiver.count(), world.count("outbox").await), (11, 0));
     assert!(receiver.received().iter().all(|one| one.header("x-team") == "blue"), "with its own headers");
+}
+
+/// A webhook whose receiver answers 410 to what was sent before these calls, each a method, what follows its path, and a body.
+async fn state_after_410_to_what_was_sent_before(calls: &[(Method, &str, Value)]) -> Value {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let (receiver, gate) = (Receiver::start().await, Arc::new(Semaphore::new(0)));
+    receiver.then(Reply::Gate(Arc::clone(&gate), 410));
+    let path = format!("/v1/webhooks/{}", narrow_webhook(&tenant, &receiver).await);
+    tenant.event("a", json!({})).await;
+    receiver.wait_for(1).await;
+    for (method, rest, body) in calls {
+        tenant.call(method.clone(), &format!("{path}{rest}"), Some(body.clone())).await.expect(200);
+    }
+    gate.add_permits(1);
+    world.drain().await;
+    tenant.get(&path).await.expect(200)["state"].clone()
+}
+
+#[tokio::test]
+async fn gone_counts_though_the_webhook_was_changed_unless_it_has_another_url_or_was_switched_on_since() {
+    let patch = |body| (Method::PATCH, "", body);
+    let deactivate = (Method::POST, "/deactivate", json!({}));
+    let activate = (Method::POST, "/activate", json!({}));
+    for (calls, state) in [
+        (vec![], "disabled"),
+        (vec![patch(json!({"description": "a"})), patch(json!({"headers": {"X-Team": "red"}}))], "disabled"),
+        (vec![activate.clone()], "disabled"),
+        (vec![patch(json!({"url": "http://example.com/"}))], "active"),
+        (vec![deactivate.clone()], "inactive"),
+        (vec![deactivate, activate], "active"),
+        (vec![patch(json!({"is_active": false})), patch(json!({"is_active": true}))], "active"),
+    ] {
+        assert_eq!(state_after_410_to_what_was_sent_before(&calls).await, state, "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wish_for_quiet_counts_though_the_webhook_was_changed_but_not_from_a_url_that_was_left() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let path = format!("/v1/webhooks/{}", narrow_webhook(&tenant, &receiver).await);
+    let (tenant_id, id) = (tenant.id.parse().expect("an id"), path["/v1/webhooks/".len()..].parse().expect("an id"));
+    let until = world.clock.now() + TimeDelta::seconds(90);
+    let parked_by_an_answer_to = async |revision| {
+        let effect = WebhookEffect::ParkUntil(until);
+        world.context.store.affect_webhook(tenant_id, id, revision, effect, world.clock.now()).await.expect("stored");
+        let parked = tenant.get(&format!("{path}/health")).await.expect(200)["parked_until"].clone();
+        !parked.is_null()
+    };
+    for url in ["http://example.com/", &receiver.url] {
+        tenant.patch(&path, json!({"url": url})).await.expect(200);
+    }
+    assert_eq!(tenant.patch(&path, json!({"description": "a"})).await.headers["etag"], "\"4\"");
+    for of_before in [0, 1, 2] {
+        assert!(!parked_by_an_answer_to(of_before).await, "it had another URL, then or in between");
+    }
+    assert!(parked_by_an_answer_to(3).await, "only its description is another");
 }

@@ -56,8 +56,7 @@ pub(super) async fn revise(
         if (Webhook { updated_at: before.updated_at, ..webhook.clone() }) == before {
             return Ok(before);
         }
-        if context.store.save_webhook(&webhook).await? {
-            webhook.revision += 1;
+        if context.store.save_webhook(&mut webhook).await? {
             return Ok(webhook);
         }
     }

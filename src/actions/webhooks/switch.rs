@@ -40,8 +40,7 @@ pub async fn activate(
     come_back(context, &webhook).await?;
     webhook.updated_at = context.clock.now();
     switch_on(&mut webhook)?;
-    let skipped = context.store.save_webhook_without_backlog(&webhook).await?.ok_or_else(changing)?;
-    webhook.revision += 1;
+    let skipped = context.store.save_webhook_without_backlog(&mut webhook).await?.ok_or_else(changing)?;
     Ok((webhook, Some(skipped)))
 }
 

@@ -39,10 +39,9 @@ pub async fn verify(context: &Context, tenant_id: TenantId, id: WebhookId) -> Re
     webhook.updated_at = context.clock.now();
     webhook.verify(webhook.updated_at);
     // What was verified is this revision's URL, and no other's.
-    if !context.store.save_verified_webhook(&webhook).await? {
+    if !context.store.save_verified_webhook(&mut webhook).await? {
         let detail = "the webhook was changed while its challenge was under way: verify it again";
         return Err(ActionError::conflict("changed_meanwhile", detail));
     }
-    webhook.revision += 1;
     Ok(Verification::Passed(Box::new(webhook)))
 }

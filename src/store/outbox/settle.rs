@@ -87,7 +87,9 @@ impl Store {
         Ok((settled, locked))
     }
 
-    /// Carries out what an outcome said about its webhook, unless that was changed since the revision that was sent to.
+    /// Carries out what an outcome said about its webhook, unless that has had another URL, or was not active, since the revision that
+    /// was sent to. Each revision has a row of its own, but for one that disables it, and for the number that one which comes back to
+    /// `active` leaves out. A revision that is being made this moment is not seen, and counts as another URL.
     pub async fn affect_webhook(
         &self,
         tenant_id: TenantId,
@@ -108,8 +110,12 @@ impl Store {
                  revision = revision + CASE WHEN $4 IS NULL THEN 0 ELSE 1 END,
                  updated_at = CASE WHEN $4 IS NULL THEN updated_at ELSE $5 END,
                  changed = pg_current_xact_id()
-             WHERE tenant_id = $1 AND id = $2 AND revision = $6 AND state = 'active' AND deleted_at IS NULL
-                 AND ($4::text IS NOT NULL OR parked_until IS NULL OR parked_until < $3)",
+             WHERE tenant_id = $1 AND id = $2 AND state = 'active' AND deleted_at IS NULL
+                 AND ($4::text IS NOT NULL OR parked_until IS NULL OR parked_until < $3)
+                 AND (revision = $6 OR revision - $6 + 1 = (
+                     SELECT count(*) FROM tidings.webhook_revisions AS r
+                     WHERE r.tenant_id = $1 AND r.webhook_id = $2 AND r.revision BETWEEN $6 AND webhooks.revision
+                       AND r.url = webhooks.url))",
             tenant_id as TenantId,
             webhook_id as WebhookId,
             parked_until,

@@ -70,14 +70,14 @@ impl Store {
         Ok(stored.count == 1)
     }
 
-    /// Stores a changed webhook under the next revision; `false` where the stored one has another revision than
+    /// Stores a changed webhook under the next revision, which it has then; `false` where the stored one has another revision than
     /// `webhook.revision`, or is deleted.
-    pub async fn save_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+    pub async fn save_webhook(&self, webhook: &mut Webhook) -> Result<bool, StoreError> {
         save(&self.pool, webhook).await
     }
 
     /// As [`Store::save_webhook`], and reports `webhook.verified`.
-    pub async fn save_verified_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
+    pub async fn save_verified_webhook(&self, webhook: &mut Webhook) -> Result<bool, StoreError> {
         let mut transaction = self.pool.begin().await?;
         if !save(&mut *transaction, webhook).await? {
             return Ok(false);
@@ -87,7 +87,7 @@ impl Store {
             r#"SELECT tidings.report_verified($1, $2, $3) AS "reported!: ()""#,
             *tenant_id as TenantId,
             *id as WebhookId,
-            updated_at,
+            *updated_at,
         )
         .execute(&mut *transaction)
         .await?;
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// As [`Store::save_webhook`], and cancels its pending deliveries that nobody has a lease on; says how many.
-    pub async fn save_webhook_without_backlog(&self, webhook: &Webhook) -> Result<Option<u64>, StoreError> {
+    pub async fn save_webhook_without_backlog(&self, webhook: &mut Webhook) -> Result<Option<u64>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         if !save(&mut *transaction, webhook).await? {
             return Ok(None);
@@ -108,14 +108,17 @@ impl Store {
     }
 }
 
-async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, StoreError> {
-    let saved = sqlx::query!(
+/// One that comes back to `active` leaves a number out: what a receiver answered before is told by that from what it answers now
+/// ([`Store::affect_webhook`]).
+async fn save(executor: impl PgExecutor<'_>, webhook: &mut Webhook) -> Result<bool, StoreError> {
+    let saved = sqlx::query_scalar!(
         r#"WITH webhook AS (
                UPDATE tidings.webhooks
                SET url = $4, events = $5, description = $6, header_names = $7, retry = $8::text::jsonb, timeout_seconds = $9,
                    rate_limit = $10, max_in_flight = $11, metadata = $12::text::jsonb, state = $13, disabled_reason = $14,
                    verified_at = $15, verified_url = $16, updated_at = $17,
-                   revision = revision + 1, changed = pg_current_xact_id(),
+                   revision = revision + CASE WHEN state <> 'active' AND $13 = 'active' THEN 2 ELSE 1 END,
+                   changed = pg_current_xact_id(),
                    parked_until = CASE WHEN url = $4 AND (state = $13 OR $13 <> 'active') THEN parked_until END
                WHERE tenant_id = $1 AND id = $2 AND revision = $3 AND deleted_at IS NULL
                RETURNING tenant_id, id, revision, url, events
@@ -129,7 +132,7 @@ async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, 
                INSERT INTO tidings.subscriptions (tenant_id, pattern, webhook_id)
                SELECT tenant_id, unnest(events), id FROM webhook ON CONFLICT DO NOTHING
            )
-           SELECT count(*) AS "count!" FROM webhook"#,
+           SELECT revision FROM webhook"#,
         webhook.tenant_id as TenantId,
         webhook.id as WebhookId,
         webhook.revision,
@@ -150,9 +153,10 @@ async fn save(executor: impl PgExecutor<'_>, webhook: &Webhook) -> Result<bool, 
         webhook.headers.as_ref().map(|sealed| &*sealed.ciphertext),
         webhook.headers.as_ref().map(|sealed| sealed.key_id.as_str()),
     )
-    .fetch_one(executor)
+    .fetch_optional(executor)
     .await?;
-    Ok(saved.count == 1)
+    webhook.revision = saved.unwrap_or(webhook.revision);
+    Ok(saved.is_some())
 }
 
 fn json(value: Option<&impl serde::Serialize>) -> Option<String> {

@@ -30,12 +30,19 @@ pub struct Webhook {
     pub state: State,
     pub parked_until: Option<Time>,
     pub revision: i32,
+    /// The revision under which it last came to be active.
+    pub active_since: i32,
     pub is_deleted: bool,
 }
 
 impl Webhook {
     pub fn is_active(&self) -> bool {
         self.state == State::Active && !self.is_deleted
+    }
+
+    /// Whether an answer to a request of this revision still says something of it.
+    pub fn heeds(&self, revision: i32) -> bool {
+        self.is_active() && revision >= self.active_since
     }
 
     fn may_be_sent_to(&self, now: Time) -> bool {

@@ -179,6 +179,7 @@ impl Hands<'_> {
             state: State::Active,
             parked_until: None,
             revision: 1,
+            active_since: 1,
             is_deleted: false,
         };
         self.books.webhooks.insert(id, webhook);

@@ -27,14 +27,18 @@ impl Hands<'_> {
 
     fn change(&mut self, id: WebhookId, state: State) {
         let webhook = self.books.webhooks.get_mut(&id).expect("a webhook");
+        let comes_back = state == State::Active && !webhook.is_active();
         webhook.state = state;
-        webhook.revision += 1;
+        webhook.revision += if comes_back { 2 } else { 1 };
+        if comes_back {
+            webhook.active_since = webhook.revision;
+        }
     }
 
     pub(super) async fn deactivate(&mut self, place: u8) -> Check {
         let Some(mut webhook) = self.read(place).await? else { return Ok(()) };
         webhook.deactivate();
-        same("saved", &self.context.store.save_webhook(&webhook).await.map_err(failed)?, &true)?;
+        same("saved", &self.context.store.save_webhook(&mut webhook).await.map_err(failed)?, &true)?;
         self.change(webhook.id, State::Inactive);
         Ok(())
     }
@@ -48,9 +52,9 @@ impl Hands<'_> {
         }
         self.change(webhook.id, State::Active);
         if !skip_backlog {
-            return same("saved", &self.context.store.save_webhook(&webhook).await.map_err(failed)?, &true);
+            return same("saved", &self.context.store.save_webhook(&mut webhook).await.map_err(failed)?, &true);
         }
-        let skipped = self.context.store.save_webhook_without_backlog(&webhook).await.map_err(failed)?;
+        let skipped = self.context.store.save_webhook_without_backlog(&mut webhook).await.map_err(failed)?;
         let expected = self.books.cancel(webhook.id, "backlog_skipped", false, self.now());
         same("what was skipped", &skipped, &Some(expected))
     }
@@ -62,7 +66,7 @@ impl Hands<'_> {
         let affected =
             self.context.store.affect_webhook(webhook.tenant, webhook.id, revision, effect, self.now()).await;
         affected.map_err(failed)?;
-        if webhook.is_active() && !stale {
+        if webhook.heeds(revision) {
             self.change(webhook.id, State::Disabled);
         }
         Ok(())
@@ -75,7 +79,7 @@ impl Hands<'_> {
         let affected =
             self.context.store.affect_webhook(webhook.tenant, webhook.id, revision, effect, self.now()).await;
         affected.map_err(failed)?;
-        if webhook.is_active() && !stale {
+        if webhook.heeds(revision) {
             let parked = &mut self.books.webhooks.get_mut(&webhook.id).expect("a webhook").parked_until;
             *parked = Some(parked.map_or(until, |earlier| earlier.max(until)));
         }
