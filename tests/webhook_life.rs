@@ -197,14 +197,17 @@ async fn a_test_tells_what_the_receiver_answered_and_leaves_no_trace() {
     let tenant = world.tenant_with("sandbox", "docintell").await;
     let receiver = Receiver::start().await;
     let webhook = tenant.webhook(&receiver.url).await;
-    receiver.then(Reply::With(418, vec![("x-mood", "short and stout".into())], "a teapot".into()));
+    let answered = vec![("x-mood", "short and stout".into()), ("set-cookie", "sid=hush".into())];
+    receiver.then(Reply::With(418, answered, "a teapot".into()));
     let told = tenant.post(&at(&webhook, "/test"), json!({})).await.expect(200);
     assert_eq!((&told["outcome"], &told["status"]), (&json!("http_status"), &json!(418)));
     assert_eq!(
         (&told["response_body"], &told["response_headers"]["x-mood"]),
         (&json!("a teapot"), &json!("short and stout"))
     );
+    assert_eq!(told["response_headers"]["set-cookie"], "[redacted]");
     let received = receiver.only();
+    assert_eq!((&told["request"]["method"], &told["request"]["url"]), (&json!("POST"), &json!(receiver.url)));
     assert_eq!(told["request"]["body"].as_str().map(str::as_bytes), Some(&received.body[..]));
     let secret = webhook["signing_secret"].as_str().expect("a secret");
     assert_eq!(
@@ -214,6 +217,30 @@ async fn a_test_tells_what_the_receiver_answered_and_leaves_no_trace() {
     tenant.post(&at(&webhook, "/deactivate"), json!({})).await.expect(200);
     assert_eq!(tenant.call(Method::POST, &at(&webhook, "/test"), None).await.expect(200)["outcome"], "success");
     assert_eq!((world.count("events").await, world.count("outbox").await, world.count("attempts").await), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_test_shows_an_answer_as_attempts_do() {
+    let world = World::new().await;
+    world.run();
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let answered = vec![("date", "today".into()), ("x-mood", "a".into()), ("set-cookie", "sid=hush".into())];
+    receiver.always(Reply::With(200, answered, "x".repeat(20_000)));
+    let told = tenant.post(&at(&webhook, "/test"), json!({})).await.expect(200);
+    let event = tenant.event("a.b", json!(1)).await;
+    world.drain().await;
+    let delivery = tenant.delivery_of(&event).await;
+    let attempt = tenant.attempts(&delivery).await[0].clone();
+    assert_eq!(told["response"], attempt["response"]);
+    assert_eq!((&told["response"]["truncated"], &told["response"]["body_encoding"]), (&json!(true), &json!("utf-8")));
+    for same in ["outcome", "status", "error"] {
+        assert_eq!((&told[same], told.get(same).is_some()), (&attempt[same], true), "{same}");
+    }
+    let nobody = tenant.webhook("http://127.0.0.1:9/").await;
+    let told = tenant.post(&at(&nobody, "/test"), json!({})).await.expect(200);
+    assert_eq!((&told["error"], &told["response"]), (&json!("connect"), &Value::Null));
 }
 
 async fn deliveries(tenant: &Tenant<'_>, state: &str) -> usize {

@@ -12,7 +12,6 @@ use crate::dialect::Keys;
 use crate::domain::delivery::State;
 use crate::domain::ids::{AttemptId, DeliveryId, EventId, WebhookId};
 use crate::domain::outcome::{Answer, Class};
-use crate::store::history::attempts::AttemptRecord;
 use crate::store::history::deliveries::Delivery;
 
 /// A delivery.
@@ -74,9 +73,9 @@ pub(in crate::api::routes) struct RequestView {
 
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Header)]
-struct HeaderView {
-    name: String,
-    value: String,
+pub(in crate::api::routes) struct HeaderView {
+    pub(in crate::api::routes) name: String,
+    pub(in crate::api::routes) value: String,
 }
 
 impl From<Exhibit> for RequestView {
@@ -111,11 +110,13 @@ pub(in crate::api) struct AttemptView {
     response: Option<ResponseView>,
 }
 
+/// What a receiver answered.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Response)]
-struct ResponseView {
-    status: i16,
-    headers: Vec<HeaderView>,
+pub(in crate::api::routes) struct ResponseView {
+    status: u16,
+    /// In the order they arrived; cookies are not shown.
+    pub(in crate::api::routes) headers: Vec<HeaderView>,
     body: String,
     /// `utf-8`: `body` is the text; `base64`: it is the bytes in that encoding.
     #[schema(example = "utf-8")]
@@ -127,7 +128,9 @@ struct ResponseView {
 impl AttemptView {
     pub(super) fn of(delivery: DeliveryId, attempt: ShownAttempt) -> Self {
         let ShownAttempt { record, request } = attempt;
-        let response = record.status.map(|status| response(status, &record));
+        let headers = record.response_headers.as_deref().unwrap_or_default();
+        let body = record.response_body.as_deref().unwrap_or_default();
+        let response = record.status.map(|status| ResponseView::of(status.cast_unsigned(), headers, body));
         let (request, request_unavailable) = match request {
             Ok(request) => (Some(request.into()), None),
             Err(why) => (None, Some(why)),
@@ -138,7 +141,7 @@ impl AttemptView {
             started_at: record.started_at,
             duration_ms: f64::from(record.duration_us) / 1_000.0,
             outcome: record.class,
-            error: (!matches!(record.class, Class::Success | Class::HttpStatus)).then_some(record.class),
+            error: error(record.class),
             verdict: record.verdict,
             status: record.status,
             request,
@@ -148,17 +151,18 @@ impl AttemptView {
     }
 }
 
-fn response(status: i16, record: &AttemptRecord) -> ResponseView {
-    let bytes = record.response_body.as_deref().unwrap_or_default();
-    let (body, body_encoding) = text_or_base64(bytes);
-    let headers = record.response_headers.as_deref().unwrap_or_default();
-    ResponseView {
-        status,
-        headers: headers.lines().map(header).collect(),
-        body,
-        body_encoding,
-        truncated: bytes.len() >= Answer::MAX_BODY,
+impl ResponseView {
+    /// An answer with these headers, `name: value` a line, and this much of its body.
+    pub(in crate::api::routes) fn of(status: u16, headers: &str, bytes: &[u8]) -> Self {
+        let (body, body_encoding) = text_or_base64(bytes);
+        let truncated = bytes.len() >= Answer::MAX_BODY;
+        Self { status, headers: headers.lines().map(header).collect(), body, body_encoding, truncated }
     }
+}
+
+/// The class of failure, where no answer came.
+pub(in crate::api::routes) fn error(class: Class) -> Option<Class> {
+    (!matches!(class, Class::Success | Class::HttpStatus)).then_some(class)
 }
 
 fn header(line: &str) -> HeaderView {

@@ -14,6 +14,7 @@ use crate::actions::exhibit::is_credential;
 use crate::actions::webhooks::{Registered, TestResult, own_headers};
 use crate::api::Api;
 use crate::api::problem::Problem;
+use crate::api::routes::deliveries::view::{HeaderView, ResponseView, error};
 use crate::dialect::Keys;
 use crate::domain::ids::{EventId, WebhookId};
 use crate::domain::outcome::{Class, Outcome};
@@ -152,9 +153,14 @@ pub(in crate::api) struct OutcomeView {
     outcome: Class,
     /// The HTTP status, where an answer came.
     status: Option<u16>,
+    /// The class of failure, where no answer came.
+    error: Option<Class>,
+    /// As attempts show it.
+    response: Option<ResponseView>,
+    /// The headers of `response`; several of one name are joined as HTTP does.
     #[schema(value_type = Option<HashMap<String, String>>)]
     response_headers: Option<Map<String, Value>>,
-    /// The first 16 KiB.
+    /// The body of `response` as text, with what is no UTF-8 replaced; the first 16 KiB.
     response_body: Option<String>,
     duration_ms: u64,
 }
@@ -162,10 +168,13 @@ pub(in crate::api) struct OutcomeView {
 impl From<&Outcome> for OutcomeView {
     fn from(outcome: &Outcome) -> Self {
         let answer = outcome.answer.as_ref();
+        let response = answer.map(|answer| ResponseView::of(answer.status, &answer.headers, &answer.body));
         Self {
             outcome: outcome.class,
             status: outcome.status(),
-            response_headers: answer.map(|answer| headers(&answer.headers)),
+            error: error(outcome.class),
+            response_headers: response.as_ref().map(|response| joined(&response.headers)),
+            response,
             response_body: answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()),
             duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
         }
@@ -186,6 +195,8 @@ pub(in crate::api) struct TestView {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct TestRequest {
+    #[schema(example = "POST")]
+    method: &'static str,
     url: String,
     /// Secret values are not shown.
     #[schema(value_type = HashMap<String, String>)]
@@ -199,20 +210,20 @@ impl From<TestResult> for TestView {
         Self {
             event_id: result.event_id,
             event_type: result.event_type,
-            request: TestRequest { url: result.request.url, headers, body: result.request.body },
+            request: TestRequest { method: "POST", url: result.request.url, headers, body: result.request.body },
             answer: (&result.outcome).into(),
         }
     }
 }
 
-/// `name: value` lines as an object; several of one name are joined as HTTP does.
-fn headers(lines: &str) -> Map<String, Value> {
-    let mut headers = Map::new();
-    for (name, value) in lines.lines().filter_map(|line| line.split_once(": ")) {
-        match headers.get_mut(name) {
+/// Headers as an object; several of one name are joined as HTTP does.
+fn joined(headers: &[HeaderView]) -> Map<String, Value> {
+    let mut members = Map::new();
+    for HeaderView { name, value } in headers {
+        match members.get_mut(name) {
             Some(Value::String(earlier)) => *earlier = format!("{earlier}, {value}"),
-            _ => drop(headers.insert(name.to_owned(), value.into())),
+            _ => drop(members.insert(name.clone(), value.clone().into())),
         }
     }
-    headers
+    members
 }
