@@ -231,6 +231,7 @@ async fn what_goes_wrong_is_a_sentence_with_an_exit_code_of_its_kind() {
             &["events", "send", "invoice.paid", "not JSON"],
             &["events", "list", "--from", "yesterday"],
             &["tenants", "list"],
+            &["webhooks", "list", "--tenant", "ten_00000000000000000000000000"],
             &["replays", "start", "--source", "dead-letters"],
             &["replays", "start", "--source", "dead-letters", "--event", "a.b", "--everything"],
             &["deliveries", "list", "--profile", "staging"],

@@ -5,6 +5,7 @@ use std::error::Error;
 use super::call::Call;
 use super::problem::Problem;
 use super::{Given, Place};
+use crate::domain::ids::TenantId;
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,9 @@ impl ClientError {
             (401, Some(key)) => {
                 Self::Unauthenticated { origin: key.origin.clone(), url, request_id: problem.request_id }
             }
+            (403, Some(key)) => {
+                Self::Refused(Problem { detail: why_not(&problem, &key.origin, place.tenant), ..problem })
+            }
             _ => Self::Refused(problem),
         }
     }
@@ -107,6 +111,17 @@ impl ClientError {
             Self::NotTidings { status, .. } => Some(*status),
             _ => None,
         }
+    }
+}
+
+/// Why a key may not do something, and what to do about it at the command line: the API speaks of a header there, which nobody typed.
+fn why_not(problem: &Problem, origin: &str, tenant: Option<TenantId>) -> String {
+    const HOW: &str = "with --key-file, --profile or TIDINGS_KEY";
+    match tenant.filter(|_| problem.code == "other_tenant") {
+        Some(tenant) => format!(
+            "the key from {origin} is another tenant's than {tenant}: give that one's key {HOW}, or name no tenant by --tenant, TIDINGS_TENANT or a profile"
+        ),
+        None => format!("the key from {origin} is not enough: {}; give another {HOW}", problem.detail),
     }
 }
 
