@@ -139,6 +139,8 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
         "[process]\nthreads = 70000",
         "server = 1",
         "[telemetry]\nmetrics_listen = '127.0.0.1:8080'",
+        "[telemetry]\notlp_endpoint = 'grpc://u:hunter2@x'",
+        "[telemetry]\notlp_endpoint = 'http://u:hunter2@x'",
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'loud'",
     ];

@@ -41,15 +41,23 @@ impl fmt::Debug for Config {
     }
 }
 
+/// What is said of an endpoint that is none.
+const NO_URL: &str = "must be an http:// or https:// URL, such as http://127.0.0.1:4318";
+
 impl Config {
-    /// Checks what the types cannot say; the error names the key, and nothing of a header's value.
+    /// Checks what the types cannot say; the error names the key, and nothing of a header's value or of the endpoint.
     pub fn validate(&self) -> Result<(), String> {
-        if let Some(url) = &self.otlp_endpoint
-            && !(matches!(url.scheme(), "http" | "https") && url.has_host())
-        {
-            return Err(
-                "`telemetry.otlp_endpoint` must be an http:// or https:// URL, such as http://127.0.0.1:4318".into()
-            );
+        if let Some(url) = &self.otlp_endpoint {
+            if !(matches!(url.scheme(), "http" | "https") && url.has_host()) {
+                return Err(format!("`telemetry.otlp_endpoint` {NO_URL}"));
+            }
+            // It would be shown in full, and not be sent.
+            if !url.username().is_empty() || url.password().is_some() {
+                return Err(
+                    "`telemetry.otlp_endpoint` must hold no user and no password: credentials go into `telemetry.otlp_headers`"
+                        .into(),
+                );
+            }
         }
         if !(0.0..=1.0).contains(&self.sampling_ratio) {
             return Err(format!("`telemetry.sampling_ratio` is {}; it must be from 0 to 1", self.sampling_ratio));
@@ -79,8 +87,8 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let told = || format!("`{text}` is not an http:// or https:// URL, such as http://127.0.0.1:4318");
-    url.map(Some).ok_or_else(|| serde::de::Error::custom(told()))
+    // The text is not told: it may hold a password.
+    url.map(Some).ok_or_else(|| serde::de::Error::custom(NO_URL))
 }
 
 #[cfg(test)]
@@ -93,6 +101,8 @@ mod tests {
         assert_eq!(told("otlp_endpoint = 'http://collector:4318'\nsampling_ratio = 0.5"), Ok(()));
         for (text, key) in [
             ("otlp_endpoint = 'grpc://collector:4317'", "otlp_endpoint"),
+            ("otlp_endpoint = 'http://user:hunter2@collector:4318'", "telemetry.otlp_headers"),
+            ("otlp_endpoint = 'http://hunter2@collector:4318'", "telemetry.otlp_headers"),
             ("sampling_ratio = 1.5", "telemetry.sampling_ratio"),
             ("sampling_ratio = nan", "telemetry.sampling_ratio"),
             ("otlp_headers = ['hunter2']", "telemetry.otlp_headers"),
