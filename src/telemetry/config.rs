@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -62,8 +64,15 @@ impl Config {
         if !(0.0..=1.0).contains(&self.sampling_ratio) {
             return Err(format!("`telemetry.sampling_ratio` is {}; it must be from 0 to 1", self.sampling_ratio));
         }
-        if self.headers().any(|(name, value)| name.is_empty() || value.is_none()) {
-            return Err("`telemetry.otlp_headers` must be of the form name=value each, such as x-api-key=secret".into());
+        // What the exporter cannot read, it leaves out.
+        let is_good = |(name, value): (&str, Option<&str>)| {
+            HeaderName::from_str(name).is_ok() && value.is_some_and(|value| HeaderValue::from_str(value).is_ok())
+        };
+        if let Some(before) = self.headers().position(|header| !is_good(header)) {
+            return Err(format!(
+                "`telemetry.otlp_headers`: number {} must be of the form name=value, such as x-api-key=secret; a name has no spaces, and a value no control characters",
+                before + 1
+            ));
         }
         Ok(())
     }
@@ -99,13 +108,17 @@ mod tests {
     fn what_cannot_work_is_refused_and_no_value_of_a_header_is_told() {
         let told = |text: &str| toml::from_str::<Config>(text).map_err(|error| error.to_string())?.validate();
         assert_eq!(told("otlp_endpoint = 'http://collector:4318'\nsampling_ratio = 0.5"), Ok(()));
+        assert_eq!(told("otlp_headers = ['x-api-key = a b=c', 'Authorization=Bearer x']"), Ok(()));
         for (text, key) in [
             ("otlp_endpoint = 'grpc://collector:4317'", "otlp_endpoint"),
             ("otlp_endpoint = 'http://user:hunter2@collector:4318'", "telemetry.otlp_headers"),
             ("otlp_endpoint = 'http://hunter2@collector:4318'", "telemetry.otlp_headers"),
             ("sampling_ratio = 1.5", "telemetry.sampling_ratio"),
             ("sampling_ratio = nan", "telemetry.sampling_ratio"),
-            ("otlp_headers = ['hunter2']", "telemetry.otlp_headers"),
+            ("otlp_headers = ['hunter2']", "`telemetry.otlp_headers`: number 1"),
+            ("otlp_headers = ['=hunter2']", "`telemetry.otlp_headers`: number 1"),
+            ("otlp_headers = ['a=b', 'x api key=hunter2']", "`telemetry.otlp_headers`: number 2"),
+            (r#"otlp_headers = ["a=hunter2\u0001"]"#, "`telemetry.otlp_headers`: number 1"),
         ] {
             let error = told(text).expect_err(text);
             assert!(error.contains(key) && !error.contains("hunter2"), "{error}");
