@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::Value;
 use toml::de::DeTable;
 
+use super::blame::blame;
 use super::problem::{self, ConfigError, Problem};
 
 const BUILT_IN: &str = include_str!("../../config/default.toml");
@@ -149,19 +150,8 @@ impl Layers {
         };
         let whole = read(&self.settings);
         if let Err(told) = &whole {
-            let before = self.problems.len();
-            // Whose fault is it? Each setting alone, over the defaults, shows.
-            for setting in self.settings.iter().filter(|setting| setting.origin != Origin::Default) {
-                let alone = with(&self.defaults, setting);
-                if let Err(told) = read(&alone) {
-                    let told_of = |probe: &Setting| read(&with(&self.defaults, probe)).err();
-                    let told = beyond(setting, &told, told_of).unwrap_or(told);
-                    self.problems.push(Problem::at(&setting.origin, problem::wrong_value(&setting.name(), &told)));
-                }
-            }
-            if self.problems.len() == before {
-                self.problems.push(Problem::at("configuration", told));
-            }
+            let refusal = |given: &[&Setting]| read(&with(&self.defaults, given)).err();
+            self.problems.extend(blame(&self.settings, told.clone(), refusal));
         }
         match whole {
             Ok(config) if self.problems.is_empty() => Ok(config),
@@ -170,18 +160,10 @@ impl Layers {
     }
 }
 
-/// What the room says of a number that its type cannot hold: what it says of the largest that it can, which names the range.
-fn beyond(setting: &Setting, told: &str, told_of: impl Fn(&Setting) -> Option<String>) -> Option<String> {
-    let given = setting.value.as_integer().filter(|_| told.starts_with("invalid value: integer"))?.to_string();
-    [u32::MAX, u16::MAX.into()].into_iter().find_map(|largest| {
-        let told = told_of(&Setting { value: Value::Integer(largest.into()), ..setting.clone() })?;
-        told.contains("it must be").then(|| told.replacen(&largest.to_string(), &given, 1))
-    })
-}
-
-fn with(defaults: &[Setting], setting: &Setting) -> Vec<Setting> {
-    let name = setting.name();
-    defaults.iter().map(|default| if default.name() == name { setting } else { default }.clone()).collect()
+/// The defaults, with some of the settings over them.
+fn with(defaults: &[Setting], given: &[&Setting]) -> Vec<Setting> {
+    let over = |default: &Setting| given.iter().copied().find(|given| given.name() == default.name());
+    defaults.iter().map(|default| over(default).unwrap_or(default).clone()).collect()
 }
 
 /// The settings as TOML tables, without those that are not set.

@@ -11,6 +11,7 @@
 //! **To add** a key: the room's struct and its `Default`, and a commented line in `config/default.toml`. A test compares
 //! them.
 
+mod blame;
 mod layers;
 mod problem;
 mod sections;

@@ -193,6 +193,37 @@ fn everything_wrong_is_told_at_once_and_no_secret_with_it() {
 }
 
 #[test]
+fn what_depends_on_another_setting_is_judged_beside_it() {
+    let rates = |usual, most| {
+        format!(
+            "[server]\nreplay_rate_per_second = {usual}\nreplay_max_rate_per_second = {most}\n[dispatch]\nlease_seconds = 1"
+        )
+    };
+    let lease = "tidings.toml:5: dispatch.lease_seconds is 1; it must be from 5 to 600";
+    let usual = |usual, most| {
+        format!(
+            "tidings.toml:2 and tidings.toml:3: `server.replay_rate_per_second` is {usual}; it must be from 1 to `server.replay_max_rate_per_second`, which is {most}"
+        )
+    };
+    let most = "tidings.toml:3: `server.replay_max_rate_per_second` is 20000; it must be from 1 to 10000";
+    let disabling = "TIDINGS__DISPATCH__FAILING_AFTER_SECONDS and tidings.toml:2: dispatch.disable_after_seconds is 200000; it must be 0, for never, or at least dispatch.failing_after_seconds, which is 300000";
+    let failing = ("TIDINGS__DISPATCH__FAILING_AFTER_SECONDS", "300000");
+    let endpoint = "tidings.toml:2: `telemetry.otlp_endpoint` must hold no user and no password: credentials go into `telemetry.otlp_headers`";
+    for (file, variables, told) in [
+        (rates(2_000, 5_000), vec![], lease.to_owned()),
+        (rates(6_000, 5_000), vec![], format!("{lease}\n{}", usual(6_000, 5_000))),
+        (rates(50, 20), vec![], format!("{lease}\n{}", usual(50, 20))),
+        (rates(2_000, 20_000), vec![], format!("{most}\n{lease}")),
+        // Each is right alone.
+        ("[dispatch]\ndisable_after_seconds = 200000".into(), vec![failing], disabling.into()),
+        // It names another setting, and does not depend on it.
+        ("[telemetry]\notlp_endpoint = 'http://u:p@x'\notlp_headers = ['a=b']".into(), vec![], endpoint.into()),
+    ] {
+        assert_eq!(load(&file, &variables).map(drop), Err(told), "{file}");
+    }
+}
+
+#[test]
 fn kubernetes_may_set_its_own_variables() {
     assert!(load("", &[("TIDINGS_SERVICE_HOST", "10.0.0.1"), ("TIDINGS_PORT", "tcp://10.0.0.1:80")]).is_ok());
 }

@@ -60,7 +60,7 @@ impl Config {
         }
         if (1..self.failing_after_seconds).contains(&self.disable_after_seconds) {
             return Err(format!(
-                "dispatch.disable_after_seconds is {}; it must be 0, for never, or at least failing_after_seconds, which is {}",
+                "dispatch.disable_after_seconds is {}; it must be 0, for never, or at least dispatch.failing_after_seconds, which is {}",
                 self.disable_after_seconds, self.failing_after_seconds
             ));
         }
