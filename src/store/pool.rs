@@ -1,6 +1,8 @@
 //! Connections: one pool for requests and chores, one for the hot path, and a connection for the watch.
 
+use std::error::Error;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,10 +62,13 @@ impl Config {
     /// Checks what the types cannot say; the error names the key, and nothing of the URL, which may hold a password.
     pub fn validate(&self) -> Result<(), String> {
         let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme));
-        if self.url != "embedded" && !(is_postgres && Hosts::of(&self.url).is_ok()) {
-            return Err(
-                "`database.url` must be `embedded` or like `postgres://user:password@host:5432/database`, several hosts separated by commas".to_owned()
-            );
+        if self.url != "embedded" {
+            let shape = "must be `embedded` or like `postgres://user:password@host:5432/database`, several hosts separated by commas";
+            if !is_postgres {
+                return Err(format!("`database.url` {shape}"));
+            }
+            Hosts::of(&self.url)
+                .map_err(|error| format!("`database.url` cannot be read: {}; it {shape}", without_quoted(&error)))?;
         }
         let checks = [
             ("connections", u64::from(self.connections), 1..=1_000),
@@ -77,6 +82,15 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+/// The cause of an error, without what it quotes of a URL, which may be part of a password.
+fn without_quoted(error: &dyn Error) -> String {
+    let cause = iter::successors(Some(error), |&error| error.source()).last().unwrap_or(error).to_string();
+    match cause.split_once('"').zip(cause.rsplit_once('"')) {
+        Some(((before, _), (_, after))) => format!("{}{after}", before.trim_end()),
+        None => cause,
     }
 }
 
@@ -195,5 +209,28 @@ impl Store {
         self.watch.close().await;
         self.hot.close().await;
         self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_cannot_be_read_is_told_by_the_part_and_without_a_password() {
+        let told = |url: &str| Config { url: url.to_owned(), ..Config::default() }.validate();
+        for good in ["embedded", "postgres://u:hunter2@h,i:5432/d?sslmode=require"] {
+            assert_eq!(told(good), Ok(()));
+        }
+        for (url, part) in [
+            ("mysql://u:hunter2@h/d", "`database.url` must be"),
+            ("postgres://u:hunter2@h:99999/d", "invalid port number;"),
+            ("postgres://u:hunter2@h:1,i:x/d", "invalid port number;"),
+            ("postgres://u:1?sslmode=hunter2@h/d", "unknown value for `ssl_mode`;"),
+            ("postgres://u:p@h/d?sslmode=a%22hunter2", "unknown value for `ssl_mode`;"),
+        ] {
+            let error = told(url).expect_err(url);
+            assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+        }
     }
 }
