@@ -20,7 +20,6 @@ mod show;
 mod tests;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -71,22 +70,14 @@ impl Config {
         self.process.validate()?;
         self.log.validate()?;
         self.telemetry.validate()?;
-        match self.telemetry.metrics_listen.filter(|address| overlap(*address, self.server.listen)) {
+        // Port 0 is another one each time.
+        match self.telemetry.metrics_listen.filter(|address| *address == self.server.listen && address.port() != 0) {
             None => Ok(()),
             Some(address) => Err(format!(
-                "`telemetry.metrics_listen`, {address}, and `server.listen`, {}, are the same port: choose another for one of them",
-                self.server.listen
+                "`telemetry.metrics_listen` and `server.listen` are both {address}: choose another port for one of them"
             )),
         }
     }
-}
-
-/// Whether only one of two sockets can listen.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    // `[::]` takes IPv4 as well; `0.0.0.0` leaves IPv6 to others.
-    let takes = |one: SocketAddr, other: SocketAddr| one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4());
-    // Port 0 is another one each time.
-    one.port() == other.port() && one.port() != 0 && (one == other || takes(one, other) || takes(other, one))
 }
 
 /// A configuration, and where each value in it comes from.

@@ -165,26 +165,6 @@ fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
 }
 
 #[test]
-fn two_sockets_that_cannot_both_listen_are_refused() {
-    for (listen, metrics, is_good) in [
-        ("127.0.0.1:80", "127.0.0.1:80", false),
-        ("0.0.0.0:80", "127.0.0.1:80", false),
-        ("127.0.0.1:80", "0.0.0.0:80", false),
-        ("127.0.0.1:80", "[::]:80", false),
-        ("[::]:80", "0.0.0.0:80", false),
-        ("[::]:80", "[::1]:80", false),
-        ("0.0.0.0:80", "[::1]:80", true),
-        ("127.0.0.1:80", "127.0.0.2:80", true),
-        ("0.0.0.0:80", "127.0.0.1:81", true),
-        ("0.0.0.0:0", "0.0.0.0:0", true),
-    ] {
-        let file = format!("[server]\nlisten = '{listen}'\n[telemetry]\nmetrics_listen = '{metrics}'");
-        let told = load(&file, &[]).map(drop);
-        assert_eq!(told.is_ok(), is_good, "{listen} {metrics}: {told:?}");
-    }
-}
-
-#[test]
 fn everything_wrong_is_told_at_once_and_no_secret_with_it() {
     let file = "[log]\nformat = 'xml'\n[secrets]\nmaster_key = 'hunter2'\n[server]\nport = 1\n";
     let error = load(file, &[("TIDINGS__RETENTION__DAYS", "none")]).expect_err("four problems");
