@@ -59,6 +59,26 @@ fn a_result_that_is_recorded_again_settles_no_later_attempt() {
     assert_eq!(played, Ok(()));
 }
 
+#[test]
+fn of_two_results_under_one_lease_the_one_that_ends_the_delivery_counts() {
+    let fact = Fact { tenant: 0, kind: 1, key: None, data: 0 };
+    let steps = [
+        Step::Accept { facts: vec![fact], to: Some(0), crowded: None, all_or_nothing: false, answer_lost: false },
+        Step::Wait { millis: 3_600_000 },
+        Step::Rescue,
+        Step::Claim { worker: 0, quotas: [1; 3], answer_lost: false },
+        Step::Settle {
+            worker: 0,
+            skip: 0,
+            count: 2,
+            endings: vec![Ending::RetryAfter(5), Ending::Success],
+            answer_lost: false,
+        },
+    ];
+    let played = runtime().block_on(async { Bench::new().await.play(&steps).await });
+    assert_eq!(played, Ok(()));
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

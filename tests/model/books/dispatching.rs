@@ -70,10 +70,13 @@ impl Books {
         self.deliveries.get_mut(&id).filter(is_held)
     }
 
-    /// Returns those whose lease was still held.
+    /// Returns those whose lease was still held. A process that slept through its rescue and claims again before it has noticed can have
+    /// two results under one lease: in one batch, that which ends the delivery counts.
     pub fn settle(&mut self, results: &[(Lease, Ending)], now: Time) -> BTreeSet<DeliveryId> {
         let mut settled = BTreeSet::new();
-        for (lease, ending) in results {
+        let is_end = |(_, ending): &&(Lease, Ending)| !matches!(ending, Ending::RetryAfter(_));
+        let (ends, retries): (Vec<&(Lease, Ending)>, Vec<_>) = results.iter().partition(is_end);
+        for (lease, ending) in ends.into_iter().chain(retries) {
             let (id, attempt, _) = *lease;
             let is_new = !self.settled.contains(lease);
             let Some(delivery) = self.held(*lease).filter(|_| is_new) else { continue };
