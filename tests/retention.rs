@@ -352,3 +352,24 @@ async fn cancellations_keys_and_deleted_webhooks_are_forgotten_in_time() {
     assert_eq!(counts().await, (0, 0, 0));
     assert_eq!(world.count("webhook_revisions").await, 0);
 }
+
+#[tokio::test]
+async fn a_secret_is_forgotten_with_the_last_attempt_that_it_signed() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    let (rotated, paused) = (webhook(&tenant, &receiver).await, webhook(&tenant, &receiver).await);
+    tenant.post(&format!("/v1/webhooks/{paused}/deactivate"), json!({})).await.expect(200);
+    event_of(&tenant, 1).await;
+    world.after(Duration::from_secs(1)).await;
+    tenant.post(&format!("/v1/webhooks/{rotated}/rotate"), json!({"overlap_seconds": 0})).await.expect(200);
+    world.after(DAY * 31).await;
+    tidy(&world, 30).await;
+    let secrets = world.count("webhook_secrets").await;
+    assert_eq!(secrets, 3, "the event is owed to the paused one, and its attempt can be shown");
+
+    tenant.delete(&format!("/v1/webhooks/{paused}")).await.expect(204);
+    world.after(DAY).await;
+    tidy(&world, 30).await;
+    assert_eq!(world.count("webhook_secrets").await, 1, "the one that signs");
+}

@@ -26,7 +26,8 @@ impl RetentionLock {
         }
     }
 
-    /// Forgets what was said of events that are gone, and webhooks that were deleted of which nothing is left.
+    /// Forgets what was said of events that are gone, secrets that sign no more and signed nothing that is left, and webhooks that were
+    /// deleted of which nothing is left.
     pub(super) async fn forget_rest(&mut self, horizon: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut forgotten = 0;
         loop {
@@ -45,6 +46,13 @@ impl RetentionLock {
                            WHERE x.event_id < tidings.first_id_at($1) AND NOT EXISTS (
                                SELECT FROM tidings.events AS e WHERE e.tenant_id = x.tenant_id AND e.id = x.event_id)
                            LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING 1
+                   ), expired AS (
+                       DELETE FROM tidings.webhook_secrets WHERE ctid = ANY (ARRAY(
+                           SELECT s.ctid FROM tidings.webhook_secrets AS s
+                           WHERE s.valid_until <= $1 AND NOT EXISTS (
+                               SELECT FROM tidings.attempts AS a
+                               WHERE a.webhook_id = s.webhook_id AND a.delivery_id < tidings.first_id_at(s.valid_until + interval '1 second'))
+                           LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING 1
                    ), webhooks AS (
                        DELETE FROM tidings.webhooks WHERE ctid = ANY (ARRAY(
                            SELECT w.ctid FROM tidings.webhooks AS w
@@ -58,7 +66,8 @@ impl RetentionLock {
                        DELETE FROM tidings.webhook_revisions AS r USING webhooks AS w
                        WHERE r.tenant_id = w.tenant_id AND r.webhook_id = w.id
                    )
-                   SELECT (SELECT count(*) FROM cancelled) + (SELECT count(*) FROM erased) + (SELECT count(*) FROM webhooks) AS "count!""#,
+                   SELECT (SELECT count(*) FROM cancelled) + (SELECT count(*) FROM erased) + (SELECT count(*) FROM expired)
+                        + (SELECT count(*) FROM webhooks) AS "count!""#,
                 horizon,
                 i64::from(BATCH),
             )

@@ -38,7 +38,7 @@ pub struct Tidied {
     pub buried: u64,
     /// Dead letters of deleted webhooks that were cancelled.
     pub cancelled: u64,
-    /// Idempotency keys, cancellations, deletions and webhooks that are forgotten.
+    /// Idempotency keys, cancellations, deletions, secrets and webhooks that are forgotten.
     pub forgotten: u64,
 }
 
