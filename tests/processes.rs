@@ -57,7 +57,7 @@ async fn it_starts_on_an_empty_database_when_told_to_migrate() {
 #[tokio::test]
 async fn migrating_twice_is_migrating_once() {
     let url = database::empty().await;
-    for told in ["was brought to this version", "is this version's already: nothing was to do"] {
+    for told in ["was brought to this version", "is already at this version: there was nothing to do"] {
         let ended = run(&["migrate"], &[("database.url", &url)]).await;
         assert_eq!(
             (ended.code, ended.text.lines().last()),

@@ -75,7 +75,7 @@ kinds! {
 
 /// What can stand in the way: the codes that a 409 can have, and what each means.
 pub const CONFLICTS: &[(&str, &str)] = &[
-    ("catalogue_full", "The tenant has described as many event types as it may"),
+    ("catalogue_full", "The tenant's catalogue has as many event types as it may have"),
     ("changed_meanwhile", "The webhook was changed while its challenge was under way"),
     ("changing", "It is being changed by others at this moment"),
     ("event_gone", "The event was purged at the end of its retention"),
@@ -84,7 +84,7 @@ pub const CONFLICTS: &[(&str, &str)] = &[
     ("no_challenge", "The webhook's dialect has no challenge"),
     ("not_dead", "The delivery is no dead letter any more"),
     ("replay_finished", "The replay is completed or cancelled and does nothing any more"),
-    ("too_many_replays", "So many replays are running or paused that no other is started"),
+    ("too_many_replays", "Too many replays are running or paused to start another"),
     ("too_many_resends", "The event was resent too often"),
     ("too_many_secrets", "Too many secrets of the webhook are in use"),
     ("unfit_secret", "The webhook's secret or token does not fit its dialect as the file is now"),

@@ -182,7 +182,7 @@ impl From<StoreError> for Problem {
         match &error {
             StoreError::Unavailable(_) => Self::passing(
                 kinds::UNAVAILABLE,
-                "the database did not answer; if the request changes something, look whether that was done before you repeat it",
+                "the database did not answer; if the request changes something, check whether it was done before you repeat it",
                 error,
             ),
             StoreError::Contended(_) => {
@@ -202,7 +202,7 @@ impl From<AcceptError> for Problem {
                 StoreError::Unavailable(_) => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
                 StoreError::Contended(_) => Self::passing(
                     kinds::CONTENDED,
-                    "another transaction holds what this needs, mostly an open one that enqueued with the same idempotency key; repeat the request, with the same key",
+                    "another transaction holds what this needs, usually an open one that enqueued with the same idempotency key; repeat the request, with the same key",
                     error,
                 ),
                 _ => Self::internal(error),

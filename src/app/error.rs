@@ -33,7 +33,7 @@ pub enum AppError {
     Migrate(String),
     /// A migration failed, most likely for want of rights.
     #[error(
-        "the database refused a migration. Where that is for want of rights: the role that migrates needs CREATE on the database and on its schema `public`"
+        "the database refused a migration. If it lacks rights: the role that migrates needs CREATE on the database and on its schema `public`"
     )]
     MigrateRefused(#[source] StoreError),
     /// Somebody holds on to what a migration changes.

@@ -43,7 +43,7 @@ pub(super) struct Options {
     /// The webhook's signing secret; twice while a rotation lasts. Without it nothing is verified
     #[arg(long, value_name = "SECRET", group = "secrets")]
     secret: Vec<Secret>,
-    /// A file with the signing secret, or several, one a line: an argument is seen by others on this host
+    /// A file with the signing secret, or several, one a line: others on this host can see an argument
     #[arg(long, value_name = "FILE", group = "secrets")]
     secret_file: Option<PathBuf>,
     /// The webhook's static token, where the dialect has one
@@ -55,7 +55,7 @@ pub(super) struct Options {
     /// The port to listen on; 0 is any free one
     #[arg(long, value_name = "PORT", default_value_t = 9000)]
     port: u16,
-    /// Answer always with this status [default: 200, or 401 to a wrong signature]
+    /// Always answer with this status [default: 200, or 401 to a wrong signature]
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<StatusCode>,
     /// Answer after this many milliseconds
@@ -64,7 +64,7 @@ pub(super) struct Options {
     /// Never answer
     #[arg(long, conflicts_with_all = ["status", "delay_ms"])]
     hang: bool,
-    /// Show bodies as they came and whole, instead of laid out and cut
+    /// Show bodies whole and as they came, instead of formatted and shortened
     #[arg(long)]
     raw: bool,
     /// Print one JSON object a line, for scripts

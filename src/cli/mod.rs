@@ -145,7 +145,7 @@ enum Command {
     /// Events: what happened
     #[command(after_help = operator::help(events::EXAMPLES))]
     Events(Noun<events::Events>),
-    /// Event types: the catalogue of what events may be
+    /// Event types: the catalogue of which events are accepted
     #[command(after_help = operator::help(event_types::EXAMPLES))]
     EventTypes(Noun<event_types::EventTypes>),
     /// Deliveries: events owed to webhooks, and their attempts
@@ -166,7 +166,7 @@ enum Command {
     /// Tenants, with a platform key
     #[command(after_help = operator::help(tenants::EXAMPLES))]
     Tenants(Noun<tenants::Tenants>),
-    /// API keys, with a platform key; and the master key of the secrets
+    /// API keys (with a platform key), and the master key that seals secrets
     #[command(after_help = operator::help(keys::EXAMPLES))]
     Keys(Noun<AnyKeys>),
     /// Print a script that completes these commands in a shell

@@ -95,7 +95,7 @@ fn close(screen: Screen, keys: &MasterKeys, resealed: &Resealed) -> Result<(), F
     }
     if old(keys, &resealed.after).next().is_some() {
         return Err(Failure::told(
-            "a process goes on to seal with another master key: give every process the same `secrets.master_key`, then run this again",
+            "a process still seals with another master key: give every process the same `secrets.master_key`, then run this again",
         ));
     }
     screen.note(what_remains(keys, &resealed.after));

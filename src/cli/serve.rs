@@ -102,6 +102,7 @@ pub(super) async fn migrate(config: &Config) -> Result<(), Failure> {
     let closed = database.close().await;
     migrated?;
     closed?;
-    let done = if is_old { "was brought to this version" } else { "is this version's already: nothing was to do" };
+    let done =
+        if is_old { "was brought to this version" } else { "is already at this version: there was nothing to do" };
     Ok(writeln!(io::stdout(), "The database's schema {done}.")?)
 }

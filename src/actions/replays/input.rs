@@ -16,7 +16,7 @@ use crate::domain::replay::{Filter, Source};
 #[serde(deny_unknown_fields)]
 #[schema(as = ReplayInput, example = json!({"source": "dead_letters", "filter": {"event": "document.processed"}, "rate_per_second": 50}))]
 pub struct Input {
-    /// What it goes through.
+    /// What it resends from.
     #[schema(value_type = Source)]
     source: String,
     /// What of it; all of these must be true of a delivery.
@@ -70,7 +70,7 @@ pub struct Rates {
 /// A replay that passed all checks.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What it goes through.
+    /// What it resends from.
     pub source: Source,
     /// What of it.
     pub filter: Filter,
@@ -123,7 +123,7 @@ impl FilterInput {
             fault(
                 "reason",
                 "not_of_source",
-                "is of dead letters only: leave it out, or take the source `dead_letters`",
+                "applies to dead letters only: leave it out, or use the source `dead_letters`",
             );
         } else if self.reason.is_some() && reason.is_none() {
             let detail = "must be `attempts_exhausted`, `terminal_status`, `webhook_disabled` or `unrenderable`";
@@ -132,7 +132,7 @@ impl FilterInput {
         let state = self.state.as_deref().and_then(State::parse);
         match (self.state.is_some(), state) {
             (true, _) if source == Some(Source::DeadLetters) => {
-                fault("state", "not_of_source", "is of deliveries only: dead letters are dead");
+                fault("state", "not_of_source", "applies to deliveries only: dead letters are always `dead`");
             }
             (true, Some(State::Pending)) => {
                 fault("state", "not_resendable", "must not be `pending`: such deliveries are attempted anyway");

@@ -127,7 +127,7 @@ impl Check<'_> {
             self.fault(of_header(&error.name), "invalid_header", error.why.to_string());
         }
         if let Some((name, _)) = headers.iter().find(|(_, value)| value == Keys::REDACTED) {
-            let detail = "is the mark that answers show in a credential's place: send the value itself";
+            let detail = "is the placeholder that answers show instead of a credential: send the real value";
             self.fault(of_header(name), "redacted_value", detail);
         }
         let keys = &self.context.master_keys;

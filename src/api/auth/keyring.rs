@@ -106,7 +106,7 @@ fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let text = value.to_str().map_err(|_| refuse("the key must be visible ASCII characters"))?;
     match text.split_once(' ') {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => match key.trim() {
-            "" => Err(refuse("the key is missing behind `Bearer`")),
+            "" => Err(refuse("the key is missing after `Bearer`")),
             key if key.len() > MAX_KEY_BYTES => Err(refuse("the key is longer than any key")),
             key => Ok(key.as_bytes()),
         },

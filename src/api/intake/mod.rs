@@ -65,7 +65,7 @@ impl FromRequest<Api> for NoBody {
         match body::read(request, api).await?.trim_ascii() {
             b"" | b"{}" | b"null" => Ok(Self),
             _ => {
-                let detail = "leave it out; parameters, where this path has any, stand behind the `?`";
+                let detail = "leave it out; parameters, if this path has any, go after the `?`";
                 Err(Problem::new(kinds::UNWANTED_BODY, detail))
             }
         }

@@ -99,7 +99,7 @@ impl Kept {
         }
         if MasterKey::from_base64(self.master_key.expose_secret()).is_err() {
             return Err(Failure::told(format!(
-                "{} is damaged, it is no 32 bytes in base64: {way_out}",
+                "{} is damaged: it is not 32 bytes in base64: {way_out}",
                 path.display()
             )));
         }

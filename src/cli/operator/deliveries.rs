@@ -53,7 +53,7 @@ pub(in crate::cli) enum Deliveries {
         #[command(flatten)]
         amount: Amount,
     },
-    /// Send again: a pending one is due now, a dead one pending again, of others a new delivery is made
+    /// Send again: a pending one becomes due now, a dead one pending again, any other gets a new delivery
     Resend {
         /// Deliveries, or `-` for ids on standard input
         #[arg(value_name = "DELIVERY_ID", required = true)]

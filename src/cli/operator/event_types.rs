@@ -38,7 +38,7 @@ pub(in crate::cli) enum EventTypes {
         #[arg(value_name = "TYPE", value_parser = name)]
         name: String,
     },
-    /// Describe one, in place of what was said before
+    /// Describe one, replacing any earlier description
     Put {
         #[arg(value_name = "TYPE", value_parser = name)]
         name: String,
@@ -48,7 +48,7 @@ pub(in crate::cli) enum EventTypes {
         /// A file with a JSON Schema that data must fit
         #[arg(long, value_name = "FILE")]
         schema: Option<PathBuf>,
-        /// A file with data as such an event may have it
+        /// A file with example data of such an event
         #[arg(long, value_name = "FILE")]
         example: Option<PathBuf>,
         /// Producers are told that it is on its way out

@@ -44,7 +44,7 @@ pub(in crate::cli) enum Keys {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
-    /// Delete keys: who has them is refused from then on
+    /// Delete keys: whoever uses them is refused from then on
     Delete {
         /// Keys, or `-` for ids on standard input
         #[arg(value_name = "KEY_ID", required = true)]

@@ -45,7 +45,7 @@ impl Desk {
         }
         if shown == 0 {
             self.screen.note(if call.is_filtered() {
-                "None match. Without the options that narrow the list, there may be some."
+                "None match. There may be some without the options that narrow the list."
             } else {
                 empty
             });

@@ -120,7 +120,7 @@ pub struct Replay {
     pub tenant_id: TenantId,
     /// Its id.
     pub id: ReplayId,
-    /// What it goes through.
+    /// What it resends from.
     pub source: Source,
     /// What of it.
     pub filter: Filter,

@@ -186,7 +186,7 @@ impl Sent {
 
     fn go_on(&self) -> String {
         match self.lines {
-            0 => "; nothing was sent before".to_owned(),
+            0 => "; nothing was accepted before".to_owned(),
             lines => format!("; the first {lines} lines were accepted: add --skip {lines} to go on after them"),
         }
     }

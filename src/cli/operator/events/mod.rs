@@ -65,22 +65,22 @@ pub(in crate::cli) struct Send {
     /// Its data: JSON, or `-` for what standard input has
     #[arg(value_name = "DATA", required_unless_present_any = ["batch", "file"])]
     data: Option<String>,
-    /// Its data is in this file
+    /// Read its data from this file
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     file: Option<PathBuf>,
-    /// Reports under one key within 24 h are one event [default: a key of its own]
+    /// Events reported under the same key within 24 h count as one [default: a key of its own]
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// When it happened, if not now: 2026-03-21T14:24:11Z, or 90s, 15m, 2h, 3d ago
     #[arg(long, value_name = "TIME", value_parser = time)]
     occurred_at: Option<String>,
-    /// Only say which webhooks would get it, and what exactly
+    /// Only say which webhooks would get it, and exactly what they would get
     #[arg(long)]
     dry_run: bool,
     /// Many: a file with an event a line, `-` for standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data", "file", "idempotency_key", "occurred_at", "dry_run"])]
     batch: Option<PathBuf>,
-    /// Leave out the first lines of the batch, which were accepted before
+    /// Skip this many lines of the batch, which were accepted before
     #[arg(long, value_name = "LINES", requires = "batch", conflicts_with_all = ["event_type", "data", "file"], default_value_t = 0)]
     skip: usize,
 }

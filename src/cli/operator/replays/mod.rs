@@ -22,7 +22,7 @@ Examples:
   tidings replays start --source dead-letters --webhook wh_… --dry-run
   tidings replays start --source dead-letters --webhook wh_… --watch
   tidings replays start --source deliveries --event invoice.paid --from 2h --rate 50
-  tidings replays watch rpl_…                      its end is the exit code";
+  tidings replays watch rpl_…                      the exit code says how it ended";
 
 /// What can be done with replays.
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ pub(in crate::cli) enum Replays {
         #[arg(value_name = "REPLAY_ID")]
         id: ReplayId,
     },
-    /// End one; what it has resent is resent
+    /// End one; what it has already resent stays resent
     Cancel {
         #[arg(value_name = "REPLAY_ID")]
         id: ReplayId,
@@ -64,7 +64,7 @@ pub(in crate::cli) enum Replays {
 /// What to resend.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Start {
-    /// What it goes through
+    /// What to resend from
     #[arg(long)]
     source: Source,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(in crate::cli) struct Start {
     /// Deliveries in this state
     #[arg(long)]
     state: Option<State>,
-    /// Everything: must be said where no filter is
+    /// Resend everything; required if there is no filter
     #[arg(long)]
     everything: bool,
     /// Deliveries a second at most

@@ -39,10 +39,10 @@ pub(in crate::cli) struct Tail {
     /// With any outcome but success
     #[arg(long)]
     failed: bool,
-    /// Begin with so many that are past
+    /// Begin with this many past attempts
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
     last: u8,
-    /// End after so many, instead of never
+    /// End after this many attempts, instead of never
     #[arg(long, value_name = "N")]
     count: Option<usize>,
     #[command(flatten)]
@@ -99,8 +99,9 @@ impl Tail {
                 return Ok((items, as_of));
             }
         }
-        desk.screen
-            .warn("more is attempted than can be shown, so some are left out: narrow it with --webhook or --failed");
+        desk.screen.warn(
+            "there are more attempts than can be shown, so some are left out: narrow it with --webhook or --failed",
+        );
         Ok((items, as_of))
     }
 }

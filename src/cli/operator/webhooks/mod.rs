@@ -5,7 +5,7 @@ mod settings;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::given::word;
+use super::given::{name, word};
 use super::list::Amount;
 use super::{Command, Desk, each};
 use crate::cli::Failure;
@@ -36,7 +36,7 @@ pub(in crate::cli) enum Webhooks {
         /// In this state
         #[arg(long)]
         state: Option<State>,
-        /// That would get events of this type
+        /// Those that would get events of this type
         #[arg(long, value_name = "TYPE")]
         event: Option<String>,
         #[command(flatten)]
@@ -55,9 +55,12 @@ pub(in crate::cli) enum Webhooks {
         /// The event types it wants: `invoice.paid`, `invoice.*` or `*`
         #[arg(long, short, value_name = "TYPE,…", value_delimiter = ',', required = true)]
         events: Vec<String>,
-        /// Do not deliver before it is activated
+        /// Register it inactive: nothing is delivered until it is activated
         #[arg(long)]
         inactive: bool,
+        /// The language its receiver speaks, for good; `tidings dialects list` shows them
+        #[arg(long, value_name = "NAME", value_parser = name)]
+        dialect: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -99,7 +102,7 @@ pub(in crate::cli) enum Webhooks {
         #[arg(long, value_name = "SECONDS")]
         overlap: Option<u32>,
     },
-    /// Deliver again, what was held first
+    /// Deliver again, beginning with what was held
     Activate {
         #[arg(value_name = "WEBHOOK_ID")]
         id: WebhookId,
@@ -120,7 +123,7 @@ pub(in crate::cli) enum Webhooks {
         #[arg(value_name = "WEBHOOK_ID")]
         id: WebhookId,
     },
-    /// Show how well its deliveries go
+    /// Show how its deliveries are doing
     Health {
         #[arg(value_name = "WEBHOOK_ID")]
         id: WebhookId,
@@ -147,8 +150,9 @@ impl Command for Webhooks {
                 desk.list(call, &amount, screens::table(), empty).await
             }
             Self::Show { id } => desk.show(Call::get(&[&NOUN, &id]), screens::card).await,
-            Self::Create { url, events, inactive, settings } => {
+            Self::Create { url, events, inactive, dialect, settings } => {
                 let mut body = settings.body()?;
+                body.extend(dialect.map(|name| ("dialect".to_owned(), name.into())));
                 body.insert("url".into(), url.into());
                 body.insert("events".into(), events.into());
                 if inactive {
@@ -163,7 +167,7 @@ impl Command for Webhooks {
                     body.insert("events".into(), events.into());
                 }
                 if let Some(both) = clear.iter().find(|member| body.contains_key(*member)) {
-                    return Err(Failure::misused(format!("`{both}` is given a value and cleared: do one of them")));
+                    return Err(Failure::misused(format!("`{both}` is both given a value and cleared: do only one")));
                 }
                 body.extend(clear.into_iter().map(|member| (member, serde_json::Value::Null)));
                 if body.is_empty() {

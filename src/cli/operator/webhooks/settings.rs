@@ -1,17 +1,14 @@
-//! What can be set of a webhook beside its URL and its event types.
+//! What can be set of a webhook, and changed, beside its URL and its event types.
 
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::cli::Failure;
-use crate::cli::operator::given::{name, object, pair};
+use crate::cli::operator::given::{object, pair};
 
 /// Settings of a webhook, each with a default.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Settings {
-    /// The language its receiver speaks; `tidings dialects list` shows them
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    dialect: Option<String>,
     /// For people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -30,7 +27,7 @@ pub(in crate::cli) struct Settings {
     /// Its own retry rules, in place of its dialect's
     #[arg(
         long,
-        help = "Its own retry rules, of which the first two must be there: '{\"max_attempts\": 5, \"initial_seconds\": 10, \"factor\": 2}'",
+        help = "Its own retry rules, of which the first two are required: '{\"max_attempts\": 5, \"initial_seconds\": 10, \"factor\": 2}'",
         value_name = "JSON",
         value_parser = object
     )]
@@ -45,7 +42,6 @@ impl Settings {
     pub(super) fn body(self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let mut set = |member: &str, value: Option<Value>| body.extend(value.map(|value| (member.to_owned(), value)));
-        set("dialect", self.dialect.map(Value::from));
         set("description", self.description.map(Value::from));
         set("headers", pairs("--header", self.headers)?);
         set("timeout_seconds", self.timeout.map(Value::from));
