@@ -6,12 +6,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::support::{Receiver, World};
 
 /// In each statement of the hot path that reads more than one table.
-const MARKS: [&str; 9] = [
+const MARKS: [&str; 11] = [
     "WITH RECURSIVE lane",
     "attempts = o.attempts + 1",
     "AS \\\"kinds?\\\"",
     "tidings.routes($1, $2)",
-    "WITH stale AS",
+    "SELECT is_stale AS \\\"is_stale!\\\" FROM stale",
+    "fresh AS (",
+    "AS is_same",
     "settled AS (",
     "SELECT delivery_id AS \\\"delivery_id!: DeliveryId\\\" FROM finished",
     "AS free ON true",

@@ -16,7 +16,7 @@ use tidings::domain::lease::{Claimed, Holder};
 use tidings::domain::outcome::{Answer, Class, Outcome};
 use tidings::domain::retry::Verdict;
 use tidings::domain::trace::TraceParent;
-use tidings::store::outbox::accept::{HandOff, NewEvent};
+use tidings::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use tidings::store::outbox::settle::Settlement;
 use uuid::Uuid;
 
@@ -243,5 +243,101 @@ async fn events_are_stored_alike_with_keys_and_without() {
                 assert_eq!(report(&world, &tenants, traced, &keyed, to).await, without, "{keyed:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_repeats_an_event_of_the_same_statement_is_known_as_what_repeats_an_older_one_is() {
+    let world = World::new().await;
+    let tenants = [world.tenant().await, world.tenant().await];
+    for tenant in &tenants {
+        tenant.webhook("https://example.com/").await;
+    }
+    let new = |tenant: &Tenant<'_>, key: Option<&str>, data| {
+        let event = Arc::new(new_event(&world, id_of(tenant), "a", data));
+        NewEvent { event, idempotency_key: key.map(str::to_owned), trace: None }
+    };
+    let (one, two) = (&tenants[0], &tenants[1]);
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let accept = async |events: &[NewEvent]| {
+        let (accepted, claimed) =
+            world.context.store.accept(events, world.clock.now(), Some(&to)).await.expect("accepted");
+        (accepted, claimed.iter().map(|one| one.event.id).collect::<Vec<_>>())
+    };
+
+    let older = [new(one, Some("k"), "1")];
+    let stored = Accepted::Stored { deliveries: 1 };
+    assert_eq!(accept(&older).await, (vec![stored], vec![older[0].event.id]));
+    let events = [
+        new(one, Some("z"), "1"),
+        new(one, Some("k"), "1"),
+        new(two, Some("k"), "2"),
+        new(one, None, "3"),
+        new(one, Some("z"), "1"),
+        new(one, Some("k"), "2"),
+        new(two, Some("k"), "1"),
+    ];
+    let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
+    let known = older[0].event.id;
+    let told = vec![
+        stored,
+        Accepted::Duplicate(known),
+        stored,
+        stored,
+        Accepted::Duplicate(ids[0]),
+        Accepted::Conflict(known),
+        Accepted::Conflict(ids[2]),
+    ];
+    assert_eq!(accept(&events).await, (told, vec![ids[0], ids[2], ids[3]]));
+    assert_eq!((world.count("events").await, world.count("outbox").await), (4, 4));
+
+    world.clock.advance(24 * 60 * 60 * SECOND);
+    let renewed = [new(one, Some("k"), "other")];
+    assert_eq!(accept(&renewed).await.0, [stored]);
+    assert_eq!(accept(&[new(one, Some("k"), "other")]).await.0, [Accepted::Duplicate(renewed[0].event.id)]);
+}
+
+/// Its time may end between the statement that finds it and the one that asks whose it is.
+#[tokio::test]
+async fn an_event_whose_key_was_forgotten_just_now_is_stored() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    tenant.webhook("https://example.com/").await;
+    let new = |key: Option<&str>| NewEvent {
+        event: Arc::new(new_event(&world, id_of(&tenant), "a", "1")),
+        idempotency_key: key.map(str::to_owned),
+        trace: None,
+    };
+    let (store, now) = (&world.context.store, world.clock.now());
+    store.accept(&[new(Some("k"))], now, None).await.expect("accepted");
+    let forget = "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS
+                      'BEGIN DELETE FROM tidings.idempotency_keys; RETURN NULL; END';
+                  CREATE TRIGGER forget AFTER INSERT ON tidings.events FOR EACH STATEMENT EXECUTE FUNCTION forget()";
+    sqlx::raw_sql(forget).execute(&world.pool).await.expect("a trigger");
+
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let events = [new(None), new(Some("k"))];
+    let (accepted, claimed) = store.accept(&events, now, Some(&to)).await.expect("accepted");
+    assert_eq!(accepted, [Accepted::Stored { deliveries: 1 }; 2]);
+    let claimed: HashSet<_> = claimed.iter().map(|one| one.event.id).collect();
+    assert_eq!(claimed, events.iter().map(|new| new.event.id).collect());
+    assert_eq!((world.count("events").await, world.count("outbox").await), (3, 3));
+}
+
+#[tokio::test]
+async fn content_has_the_same_digest_here_as_in_sql() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let times =
+        [None, Some(0), Some(1_700_000_000_123_456), Some(-62_135_596_800_000_000), Some(253_402_300_799_999_999)];
+    for micros in times {
+        let occurred_at = micros.map(|micros| DateTime::from_timestamp_micros(micros).expect("a time"));
+        let event = Event { occurred_at, ..new_event(&world, id_of(&tenant), "a.b", "{\"é\": \"\\u0000\"}") };
+        let digest = sqlx::query_scalar("SELECT tidings.content_digest($1, $2, $3)")
+            .bind(&event.event_type)
+            .bind(occurred_at)
+            .bind(&event.data[..]);
+        let digest: Vec<u8> = digest.fetch_one(&world.pool).await.expect("a digest");
+        assert_eq!(digest, event.content_digest(), "{micros:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 
 use super::ids::{EventId, TenantId};
 
@@ -23,11 +24,22 @@ pub struct Event {
     pub data: Bytes,
 }
 
+/// What tells whether two reports under one idempotency key are the same.
+pub type ContentDigest = [u8; 32];
+
 impl Event {
     /// When it happened; without a word from its reporter, when it was accepted.
     #[must_use]
     pub fn time(&self) -> DateTime<Utc> {
         self.occurred_at.unwrap_or_else(|| self.id.created_at())
+    }
+
+    /// SHA-256 over type, time and data, as `tidings.content_digest` has it in SQL.
+    #[must_use]
+    pub fn content_digest(&self) -> ContentDigest {
+        let micros = self.occurred_at.map_or_else(String::new, |at| at.timestamp_micros().to_string());
+        let parts = [self.event_type.as_bytes(), b"\n", micros.as_bytes(), b"\n", &self.data];
+        parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize().into()
     }
 }
 

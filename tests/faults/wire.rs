@@ -15,9 +15,8 @@ pub enum Kind {
 }
 
 /// What they are told apart by.
-pub const MARKS: [(&str, Kind); 5] = [
+pub const MARKS: [(&str, Kind); 4] = [
     ("WITH stale AS", Kind::Accept),
-    ("tidings.store_events(", Kind::Accept),
     ("WITH claimed AS", Kind::Claim),
     ("WITH result AS", Kind::Settle),
     ("COMMIT", Kind::Commit),

@@ -2,11 +2,11 @@
 
 mod statements;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::slice;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
 
 use super::routes::Plan;
 use crate::domain::event::Event;
@@ -14,6 +14,7 @@ use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
 use crate::domain::trace::TraceParent;
 use crate::failpoint::failpoint;
+use crate::store::connections::Session;
 use crate::store::{Store, StoreError};
 
 /// An event on its way in.
@@ -77,22 +78,19 @@ impl Owed {
         owed
     }
 
-    /// What came of it, but for events that were known by their keys.
-    fn done(
+    /// What is leased of it, of events that are stored.
+    fn claimed(
         &self,
         events: &[NewEvent],
-        plan: &Plan,
-        known: &HashMap<i32, Accepted>,
+        fresh: &Fresh,
         now: DateTime<Utc>,
         hand_off: Option<&HandOff>,
-    ) -> Done {
-        let stored = plan.routes.iter().map(|routes| Accepted::Stored { deliveries: routes.len() });
-        let accepted = (1..).zip(stored).map(|(place, stored)| known.get(&place).copied().unwrap_or(stored)).collect();
-        let mut claimed = Vec::with_capacity(if hand_off.is_some() { self.places.len() } else { 0 });
-        let Some(to) = hand_off else { return (accepted, claimed) };
+    ) -> Vec<Claimed> {
+        let Some(to) = hand_off else { return Vec::new() };
+        let mut claimed = Vec::with_capacity(self.places.len());
         for (index, place) in self.places.iter().enumerate() {
             let event = usize::try_from(place - 1).ok().and_then(|place| events.get(place));
-            let Some(new) = event.filter(|_| self.leases[index] && !known.contains_key(place)) else { continue };
+            let Some(new) = event.filter(|new| self.leases[index] && fresh.has(new)) else { continue };
             claimed.push(Claimed {
                 tenant_id: new.event.tenant_id,
                 delivery_id: self.deliveries[index],
@@ -107,7 +105,17 @@ impl Owed {
                 claimed_at: now,
             });
         }
-        (accepted, claimed)
+        claimed
+    }
+}
+
+/// The events with an idempotency key that were stored.
+struct Fresh(HashSet<EventId>);
+
+impl Fresh {
+    /// Whether this one of the statement's events was stored.
+    fn has(&self, new: &NewEvent) -> bool {
+        new.idempotency_key.is_none() || self.0.contains(&new.event.id)
     }
 }
 
@@ -126,9 +134,20 @@ impl Store {
         loop {
             let mut session = self.hot.acquire().await?;
             if session.era() == Some(plan.era)
-                && let Some(done) = store(&mut session, events, &plan, now, hand_off).await?
+                && let Some((accepted, mut claimed)) = store(&mut session, events, &plan, now, hand_off).await?
             {
-                return Ok(done);
+                drop(session);
+                let mut done = Vec::with_capacity(events.len());
+                for (accepted, new) in accepted.into_iter().zip(events) {
+                    let Some(accepted) = accepted else {
+                        let (again, leased) = Box::pin(self.accept(slice::from_ref(new), now, hand_off)).await?;
+                        done.extend(again);
+                        claimed.extend(leased);
+                        continue;
+                    };
+                    done.push(accepted);
+                }
+                return Ok((done, claimed));
             }
             drop(session);
             plan = self.renewed_plan(events).await?;
@@ -147,24 +166,19 @@ impl Store {
         };
         let keys: Vec<_> = keyed().map(|(.., key)| key).collect();
         let indices: Vec<_> = keyed().map(|(_, index, _)| index).collect();
-        let types: Vec<_> = keyed().map(|(new, ..)| new.event.event_type.as_str()).collect();
-        let occurred: Vec<_> = keyed().map(|(new, ..)| new.event.occurred_at).collect();
-        let data: Vec<&[u8]> = keyed().map(|(new, ..)| &*new.event.data).collect();
+        let digests: Vec<_> = keyed().map(|(new, ..)| new.event.content_digest()).collect();
         let repeated = sqlx::query_scalar!(
             r#"SELECT e.index AS "index!"
-               FROM (SELECT unnest($2::text[]) AS key, unnest($3::integer[]) AS index, unnest($4::text[]) AS type,
-                            unnest($5::timestamptz[]) AS occurred_at, unnest($6::bytea[]) AS data) AS e
+               FROM (SELECT unnest($2::text[]) AS key, unnest($3::integer[]) AS index, unnest($4::bytea[]) AS digest) AS e
                CROSS JOIN LATERAL (
                    SELECT k.digest FROM tidings.idempotency_keys AS k
-                   WHERE k.tenant_id = $1 AND k.key = e.key AND k.created_at > $7::timestamptz - interval '24 hours' OFFSET 0
+                   WHERE k.tenant_id = $1 AND k.key = e.key AND k.created_at > $5::timestamptz - interval '24 hours' OFFSET 0
                ) AS known
-               WHERE known.digest = tidings.content_digest(e.type, e.occurred_at, e.data)"#,
+               WHERE known.digest = e.digest"#,
             tenant_id as TenantId,
             &keys as _,
             &indices,
-            &types as _,
-            &occurred as _,
-            &data as _,
+            &digests as _,
             now,
         )
         .fetch_all(&self.hot)
@@ -188,8 +202,10 @@ impl Store {
             let session = self.hot.acquire().await?;
             let is_good = session.era() == Some(plan.era);
             let mut transaction = session.begin().await?;
-            let done = if is_good { store(&mut *transaction, events, &plan, now, hand_off).await? } else { None };
-            let Some((accepted, claimed)) = done else {
+            let stored = if is_good { store(&mut transaction, events, &plan, now, hand_off).await? } else { None };
+            let stored = stored
+                .and_then(|(accepted, claimed)| Some((accepted.into_iter().collect::<Option<Vec<_>>>()?, claimed)));
+            let Some((accepted, claimed)) = stored else {
                 transaction.rollback().await?;
                 plan = self.renewed_plan(events).await?;
                 continue;
@@ -205,16 +221,28 @@ impl Store {
     }
 }
 
-/// `None`, and nothing is stored, where who is owed the events has changed since the plan was made.
+/// `None`, and nothing is stored, where who is owed the events has changed since the plan was made. Of an event, `None` where its key was
+/// another's, whose time was over a moment later: it is to be stored once more.
 async fn store(
-    executor: impl PgExecutor<'_>,
+    session: &mut Session,
     events: &[NewEvent],
     plan: &Plan,
     now: DateTime<Utc>,
     hand_off: Option<&HandOff>,
-) -> Result<Option<Done>, StoreError> {
+) -> Result<Option<(Vec<Option<Accepted>>, Vec<Claimed>)>, StoreError> {
     let owed = Owed::new(events, plan, now, hand_off);
     let holder = hand_off.map(|to| to.holder.id());
-    let known = statements::store(executor, events, &owed, now, holder, plan.seen.as_ref()).await?;
-    Ok(known.map(|known| owed.done(events, plan, &known, now, hand_off)))
+    let stored = statements::store(&mut *session, events, &owed, now, holder, plan.seen.as_ref()).await?;
+    let Some(fresh) = stored.map(Fresh) else { return Ok(None) };
+    let mut accepted: Vec<_> =
+        plan.routes.iter().map(|routes| Some(Accepted::Stored { deliveries: routes.len() })).collect();
+    let repeated: Vec<_> = events.iter().enumerate().filter(|(_, new)| !fresh.has(new)).collect();
+    if !repeated.is_empty() {
+        let owners = statements::owners(session, repeated.iter().map(|&(_, new)| new)).await?;
+        for ((index, _), owner) in repeated.into_iter().zip(owners) {
+            accepted[index] = owner;
+        }
+    }
+    let claimed = owed.claimed(events, &fresh, now, hand_off);
+    Ok(Some((accepted, claimed)))
 }
