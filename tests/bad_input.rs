@@ -198,6 +198,8 @@ async fn what_is_not_json_is_told_with_its_place() {
             r#"{"url":"https://a.example","events":["*"],"retry":{"max_attempts":1,"initial_seconds":1,"x":1}}"#,
             "422 validation_failed /retry/x",
         ),
+        ("/v1/events/batch", r#"{"events":[["a",1]]}"#, "422 validation_failed /events/0"),
+        ("/v1/replays", r#"{"source":"deliveries","filter":[null,"a"]}"#, "422 validation_failed /filter"),
     ] {
         is(&post_text(&tenant, path, &[JSON], body.into()).await, expected, body);
     }

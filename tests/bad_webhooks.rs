@@ -91,6 +91,7 @@ async fn webhooks_that_could_not_work_are_refused() {
         ("/retry/jitter", retry("jitter", json!(1.1))),
         ("/retry/terminal_statuses", retry("terminal_statuses", json!([200]))),
         ("/retry/initial_seconds", json!({"retry": {"max_attempts": 3}})),
+        ("/retry", json!({"retry": [3, 1]})),
         ("/description", json!({"description": "x".repeat(1_001)})),
         ("/description", json!({"description": "\u{0}"})),
         ("/metadata", json!({"metadata": []})),

@@ -18,6 +18,7 @@ mod error;
 pub mod exhibit;
 mod in_force;
 mod member;
+mod object;
 pub mod observe;
 pub mod replays;
 pub mod reseal;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use error::{ActionError, FIT_SECRET, Fault};
 pub use member::Member;
+pub use object::Object;
 
 use crate::dialect::Dialects;
 use crate::domain::clock::Clock;

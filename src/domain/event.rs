@@ -39,7 +39,7 @@ impl Event {
     pub fn content_digest(&self) -> ContentDigest {
         let micros = self.occurred_at.map_or_else(String::new, |at| at.timestamp_micros().to_string());
         let parts = [self.event_type.as_bytes(), b"\n", micros.as_bytes(), b"\n", &self.data];
-        parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize().into()
+        parts.iter().fold(Sha256::new(), Digest::chain_update).finalize().into()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{is_empty, sources};
-use crate::actions::Fault;
+use crate::actions::{Fault, Object};
 use crate::domain::clock::read_time;
 use crate::domain::delivery::{DeadReason, State};
 use crate::domain::event::is_event_type;
@@ -21,7 +21,8 @@ pub struct Input {
     source: String,
     /// What of it; all of these must be true of a delivery.
     #[serde(default)]
-    filter: FilterInput,
+    #[schema(value_type = FilterInput)]
+    filter: Object<FilterInput>,
     /// Must be said where nothing narrows the replay.
     #[serde(default)]
     all: bool,
@@ -86,7 +87,7 @@ impl Input {
         if source.is_none() {
             faults.push(Fault::new("/source", "invalid_value", format!("must be {}", sources())));
         }
-        let filter = self.filter.check(source, &mut faults);
+        let filter = self.filter.0.check(source, &mut faults);
         if is_empty(&filter) && !self.all && faults.is_empty() {
             let detail =
                 "narrows nothing: give at least one of its members, or say `\"all\": true` to resend everything";

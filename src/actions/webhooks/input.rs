@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::notes::Notes;
-use crate::actions::Member;
+use crate::actions::{Member, Object};
 use crate::domain::webhook::RetryOverride;
 
 /// The members of a registration or a change; which of them must be there, and their ranges, is checked afterwards.
@@ -36,7 +36,7 @@ pub struct Input {
     #[schema(value_type = Option<HashMap<String, String>>, example = json!({"X-Team": "billing"}))]
     pub(super) headers: Member<Pairs>,
     /// In place of the dialect's schedule.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Object::member")]
     #[schema(value_type = Option<RetryOverride>)]
     pub(super) retry: Member<RetryOverride>,
     /// From the start of an attempt to the end of the answer; the dialect's where it is left out.

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_path_to_error::{Path, Segment};
 
-use super::Object;
 use crate::actions::Fault;
+use crate::actions::Object;
 use crate::api::problem::Problem;
 use crate::domain::pointer::escape;
 

@@ -43,7 +43,7 @@ impl<'a> Columns<'a> {
 /// other.
 struct Keys<'a> {
     tenants: Vec<TenantId>,
-    keys: Vec<&'a str>,
+    texts: Vec<&'a str>,
     ids: Vec<EventId>,
     digests: Vec<ContentDigest>,
 }
@@ -57,7 +57,7 @@ impl<'a> Keys<'a> {
         firsts.dedup_by_key(|&mut (tenant_id, key, _)| (tenant_id, key));
         Self {
             tenants: firsts.iter().map(|&(tenant_id, ..)| tenant_id).collect(),
-            keys: firsts.iter().map(|&(_, key, _)| key).collect(),
+            texts: firsts.iter().map(|&(_, key, _)| key).collect(),
             ids: firsts.iter().map(|(.., event)| event.id).collect(),
             digests: firsts.iter().map(|(.., event)| event.content_digest()).collect(),
         }
@@ -202,7 +202,7 @@ async fn store_keyed(
         holder.map(|id| id.0),
         &is_keyed,
         &keys.tenants as _,
-        &keys.keys as _,
+        &keys.texts as _,
         &keys.ids as _,
         &keys.digests as _,
     )

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::actions::Fault;
+use crate::actions::{Fault, Object};
 use crate::api::entrance::Traced;
-use crate::api::intake::{self, JsonBytes, MAX_DEPTH, Object};
+use crate::api::intake::{self, JsonBytes, MAX_DEPTH};
 use crate::api::problem::Problem;
 use crate::api::{Api, kinds};
 use crate::domain::clock::read_time;
