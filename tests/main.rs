@@ -65,6 +65,7 @@ mod seventh_dialect;
 mod support;
 mod tenancy;
 mod traces;
+mod unreadable;
 mod verifiers;
 mod verify;
 mod webhook_life;

@@ -37,6 +37,8 @@ pub enum Fate {
     },
     /// A dead letter, because its dialect has no place for the data, or its secret does not fit the dialect.
     Unrenderable(NoExhibit),
+    /// Nothing until its secret, which does not open, is rotated.
+    Unreadable,
     /// Nothing.
     Nothing(WhyNot),
 }
@@ -117,10 +119,13 @@ async fn fate(
         }
     };
     let (tenant_id, now): (TenantId, _) = (event.tenant_id, context.clock.now());
-    let sealed = subscriber.headers.as_ref();
-    let headers = vault::open_headers(&context.master_keys, tenant_id, subscriber.id, sealed)?;
-    let secrets = context.store.secrets(tenant_id, subscriber.id).await?;
-    let secrets = live_secrets(context, tenant_id, subscriber.id, &secrets, now)?;
+    let Subscriber { id, headers: sealed, header_names, .. } = subscriber;
+    let headers = vault::show_headers(&context.master_keys, tenant_id, *id, sealed.as_ref(), header_names);
+    let secrets = context.store.secrets(tenant_id, *id).await?;
+    let secrets = match live_secrets(context, tenant_id, *id, &secrets, now) {
+        Err(ActionError::Secret(_)) => return Ok(Fate::Unreadable),
+        secrets => secrets?,
+    };
     let to = SentTo { url: &subscriber.url, headers: &headers };
     match exhibit(profile, event, to, &secrets, now) {
         Ok(request) => {
@@ -149,6 +154,7 @@ mod tests {
             dialect_revision: DialectRevision(1),
             dialect_event_types: Some(vec!["document.reviewed".into()]),
             headers: None,
+            header_names: Vec::new(),
         };
         assert_eq!(why_not(&subscriber, "document.reviewed"), None);
         assert_eq!(why_not(&subscriber, "push.failed"), Some(WhyNot::NotSubscribed));

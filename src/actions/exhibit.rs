@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::vault::UNREADABLE;
 use crate::dialect::{DialectError, Keys, Profile, Unrenderable};
 use crate::domain::event::Event;
 use crate::domain::secret::Secret;
@@ -55,10 +56,7 @@ pub fn exhibit(
         secrets => profile.keys(secrets, Some(&Keys::REDACTED.into()))?,
     };
     let signed = profile.sign(event, profile.render_body(event)?, &keys, at);
-    let own = destination.headers.iter().map(|(name, value)| {
-        let shown = if is_credential(name) { Keys::REDACTED } else { value };
-        (name.clone(), shown.to_owned())
-    });
+    let own = destination.headers.iter().map(|(name, value)| (name.clone(), shown_value(name, value).to_owned()));
     let headers = signed.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).chain(own);
     Ok(Exhibit {
         url: destination.url.to_owned(),
@@ -67,9 +65,14 @@ pub fn exhibit(
     })
 }
 
-/// Whether a header's name says that its value is a credential.
+/// The value of a webhook's own header as it is shown. That it does not open is no secret.
 #[must_use]
-pub fn is_credential(name: &str) -> bool {
+pub fn shown_value<'v>(name: &str, value: &'v str) -> &'v str {
+    if is_credential(name) && value != UNREADABLE { Keys::REDACTED } else { value }
+}
+
+/// Whether a header's name says that its value is a credential.
+fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CREDENTIAL_WORDS.iter().any(|word| name.contains(word))
 }

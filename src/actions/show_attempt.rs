@@ -53,6 +53,9 @@ pub async fn show_attempts(
     Ok(shown)
 }
 
+/// Why a request of a webhook that is gone is not shown.
+const UNKNOWN: &str = "its webhook is no longer known";
+
 /// A URL and the custom headers sent to it.
 type Sent = (String, Vec<(String, String)>);
 
@@ -63,7 +66,7 @@ struct Past<'a> {
     webhook_id: WebhookId,
     secrets: Vec<SecretRow>,
     profiles: HashMap<i32, Profile>,
-    revisions: HashMap<i32, Option<Sent>>,
+    revisions: HashMap<i32, Result<Sent, &'static str>>,
 }
 
 impl<'a> Past<'a> {
@@ -78,10 +81,15 @@ impl<'a> Past<'a> {
         let Some(profile) = self.profiles.get(&record.dialect_revision.0) else {
             return Ok(Err("its dialect is no longer known".to_owned()));
         };
-        let Some((url, headers)) = self.revisions.get(&record.webhook_revision).and_then(Option::as_ref) else {
-            return Ok(Err("its webhook is no longer known".to_owned()));
+        let (url, headers) = match self.revisions.get(&record.webhook_revision) {
+            Some(Ok(sent)) => sent,
+            Some(Err(why)) => return Ok(Err((*why).to_owned())),
+            None => return Ok(Err(UNKNOWN.to_owned())),
         };
-        let secrets = self.secrets_at(record.started_at)?;
+        let secrets = match self.secrets_at(record.started_at) {
+            Err(ActionError::Secret(_)) => return Ok(Err("what signed it cannot be opened any more".to_owned())),
+            secrets => secrets?,
+        };
         let shown = exhibit(profile, event, SentTo { url, headers }, &secrets, record.started_at);
         Ok(shown.map_err(|error| error.to_string()))
     }
@@ -99,14 +107,14 @@ impl<'a> Past<'a> {
         Ok(())
     }
 
-    async fn sent_under(&self, revision: i32) -> Result<Option<Sent>, ActionError> {
+    async fn sent_under(&self, revision: i32) -> Result<Result<Sent, &'static str>, ActionError> {
         let (tenant_id, webhook_id) = (self.tenant_id, self.webhook_id);
         let Some(revision) = self.context.store.webhook_revision(tenant_id, webhook_id, revision).await? else {
-            return Ok(None);
+            return Ok(Err(UNKNOWN));
         };
         let sealed = revision.headers.as_ref();
-        let headers = vault::open_headers(&self.context.master_keys, tenant_id, webhook_id, sealed)?;
-        Ok(Some((revision.url, headers)))
+        let headers = vault::open_headers(&self.context.master_keys, tenant_id, webhook_id, sealed);
+        Ok(headers.map(|headers| (revision.url, headers)).map_err(|_| "its headers cannot be opened any more"))
     }
 
     /// Newest first.

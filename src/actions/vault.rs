@@ -84,6 +84,25 @@ pub fn open_headers(
     serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Corrupt)
 }
 
+/// Stands for the value of a header that does not open, where it is shown.
+pub const UNREADABLE: &str = "[unreadable]";
+
+/// A webhook's own headers to look at. Where they do not open, as those of these names: one webhook's must not hide all others, and
+/// whoever is to send them again has to find it.
+#[must_use]
+pub fn show_headers(
+    keys: &MasterKeys,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    sealed: Option<&Sealed>,
+    names: &[String],
+) -> Vec<(String, String)> {
+    open_headers(keys, tenant_id, webhook_id, sealed).unwrap_or_else(|error| {
+        tracing::warn!(%tenant_id, %webhook_id, %error, "webhook.headers_unreadable");
+        names.iter().map(|name| (name.clone(), UNREADABLE.to_owned())).collect()
+    })
+}
+
 /// Seals once more, with the key that seals now, what any of the keys sealed.
 pub fn reseal(
     keys: &MasterKeys,

@@ -87,7 +87,7 @@ fn close(screen: Screen, keys: &MasterKeys, resealed: &Resealed) -> Result<(), F
     if let Some((tenant_id, webhook_id)) = resealed.corrupt.first() {
         let count = resealed.corrupt.len();
         return Err(Failure::told(format!(
-            "{count} of the values do not open with the key that they name, since they were altered or moved, the first of webhook {webhook_id} of tenant {tenant_id}: they were left as they are. Rotate the secret of each such webhook, and send its headers again, or delete it"
+            "{count} of the values do not open with the key that they name, since they were altered or moved, the first of webhook {webhook_id} of tenant {tenant_id}: they were left as they are. Rotate the secret of each such webhook with `--overlap 0`, and send its headers again, or delete it"
         )));
     }
     if let Some(error) = missing(keys, &resealed.after) {

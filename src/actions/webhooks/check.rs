@@ -126,8 +126,9 @@ impl Check<'_> {
         if let Err(error) = check_custom_headers(pairs, &reserved) {
             self.fault(of_header(&error.name), "invalid_header", error.why.to_string());
         }
-        if let Some((name, _)) = headers.iter().find(|(_, value)| value == Keys::REDACTED) {
-            let detail = "is the placeholder that answers show instead of a credential: send the real value";
+        let is_shown = |value: &str| value == Keys::REDACTED || value == vault::UNREADABLE;
+        if let Some((name, _)) = headers.iter().find(|(_, value)| is_shown(value)) {
+            let detail = "is a placeholder that answers show instead of the value: send the real one";
             self.fault(of_header(name), "redacted_value", detail);
         }
         let keys = &self.context.master_keys;

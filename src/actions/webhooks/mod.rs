@@ -45,8 +45,15 @@ use crate::domain::webhook::Webhook;
 
 const NOUN: &str = "webhook";
 
+/// A webhook's own headers to look at, also where they do not open.
+#[must_use]
+pub fn shown_headers(context: &Context, webhook: &Webhook) -> Vec<(String, String)> {
+    let Webhook { tenant_id, id, headers, header_names, .. } = webhook;
+    vault::show_headers(&context.master_keys, *tenant_id, *id, headers.as_ref(), header_names)
+}
+
 /// A webhook's own headers, opened.
-pub fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
+fn own_headers(context: &Context, webhook: &Webhook) -> Result<Vec<(String, String)>, SecretError> {
     vault::open_headers(&context.master_keys, webhook.tenant_id, webhook.id, webhook.headers.as_ref())
 }
 

@@ -36,6 +36,8 @@ pub struct Subscriber {
     pub dialect_event_types: Option<Vec<String>>,
     /// Its custom headers, sealed.
     pub headers: Option<Sealed>,
+    /// Their names.
+    pub header_names: Vec<String>,
 }
 
 impl Store {
@@ -44,7 +46,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"WITH owed AS MATERIALIZED (SELECT webhook_id FROM tidings.routes(ARRAY[$1::uuid], ARRAY[$3::text]))
                SELECT w.id AS "id: WebhookId", w.url, w.events, w.state AS "state: State", w.verified_at IS NOT NULL AS "verified!",
-                      w.dialect, d.revision AS dialect_revision, d.event_types, sent.headers_sealed AS "headers_sealed?",
+                      w.dialect, d.revision AS dialect_revision, d.event_types, w.header_names, sent.headers_sealed AS "headers_sealed?",
                       sent.headers_key_id AS "headers_key_id?", (SELECT count(*) FROM owed) AS "owed!"
                FROM tidings.webhooks AS w
                JOIN tidings.dialects AS d ON d.name = w.dialect
@@ -71,6 +73,7 @@ impl Store {
             dialect: row.dialect,
             dialect_revision: DialectRevision(row.dialect_revision),
             dialect_event_types: row.event_types,
+            header_names: row.header_names,
             headers: row
                 .headers_key_id
                 .zip(row.headers_sealed)

@@ -36,7 +36,7 @@ struct MatchView {
     held: Option<State>,
     /// The exact request; secret values are not shown.
     request: Option<RequestView>,
-    /// Why there is no request: the delivery would go to the dead letters.
+    /// Why there is no request: the delivery would go to the dead letters, or wait for a secret that opens.
     unrenderable: Option<UnrenderableView>,
 }
 
@@ -70,6 +70,11 @@ impl From<DryRun> for ForecastView {
                 }
                 Fate::Unrenderable(why) => {
                     matches.push(MatchView { unrenderable: Some(why.into()), ..MatchView::of(subscriber) });
+                }
+                Fate::Unreadable => {
+                    let detail = "its secret cannot be opened any more: rotate it with `overlap_seconds` 0".to_owned();
+                    let why = UnrenderableView { detail, member: None };
+                    matches.push(MatchView { unrenderable: Some(why), ..MatchView::of(subscriber) });
                 }
                 Fate::Nothing(why) => {
                     let Subscriber { id, url, dialect, .. } = subscriber;

@@ -34,7 +34,7 @@ pub(in crate::api) async fn verify(
     _: NoBody,
 ) -> Result<Response, Problem> {
     match webhooks::verify(&api, manager.tenant_id, id).await? {
-        Verification::Passed(webhook) => view::answer(&api, &webhook),
+        Verification::Passed(webhook) => Ok(view::answer(&api, &webhook)),
         Verification::Failed(outcome) => {
             let detail = match (outcome.class.as_str(), outcome.status()) {
                 ("success", _) => "the receiver answered 2xx, but did not return the challenge's value".to_owned(),
@@ -76,7 +76,7 @@ pub(in crate::api) async fn rotate(
     OptionalJson(rotation): OptionalJson<Rotation>,
 ) -> Result<Response, Problem> {
     let rotated = webhooks::rotate(&api, manager.tenant_id, id, rotation.overlap_seconds).await?;
-    view::with_secrets(&api, StatusCode::OK, &rotated)
+    Ok(view::with_secrets(&api, StatusCode::OK, &rotated))
 }
 
 /// How to activate.
@@ -105,8 +105,8 @@ pub(in crate::api) async fn activate(
 ) -> Result<Response, Problem> {
     let skip_backlog = query.read(|reader| reader.flag("skip_backlog"))?.unwrap_or(false);
     let (webhook, skipped) = webhooks::activate(&api, manager.tenant_id, id, skip_backlog).await?;
-    let Some(skipped) = skipped else { return view::answer(&api, &webhook) };
-    let mut shown = view::webhook(&api, &webhook).map_err(Problem::internal)?;
+    let Some(skipped) = skipped else { return Ok(view::answer(&api, &webhook)) };
+    let mut shown = view::webhook(&api, &webhook);
     shown.skipped_deliveries = Some(skipped);
     Ok(Json(shown).into_response())
 }
@@ -125,7 +125,7 @@ pub(in crate::api) async fn deactivate(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    view::answer(&api, &webhooks::deactivate(&api, manager.tenant_id, id).await?)
+    Ok(view::answer(&api, &webhooks::deactivate(&api, manager.tenant_id, id).await?))
 }
 
 /// Send a test

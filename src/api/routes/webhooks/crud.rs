@@ -35,7 +35,7 @@ pub(in crate::api) async fn create(
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
     let registered = webhooks::register(&api, manager.tenant_id, input).await?;
-    view::with_secrets(&api, StatusCode::CREATED, &registered)
+    Ok(view::with_secrets(&api, StatusCode::CREATED, &registered))
 }
 
 /// Which webhooks to list.
@@ -75,7 +75,7 @@ pub(in crate::api) async fn list(
     })?;
     let selection = Selection { after: page.after, ..selection };
     let found = api.store.webhooks(viewer.tenant_id, selection, page.limit()).await?;
-    page.try_answer(&found, |webhook| webhook.id, |webhook| view::webhook(&api, webhook)).map_err(Problem::internal)
+    Ok(page.answer(found, |webhook| webhook.id, |webhook| view::webhook(&api, &webhook)))
 }
 
 /// Show a webhook
@@ -94,7 +94,7 @@ pub(in crate::api) async fn show(
     if view::is_known(&webhook, &headers) {
         return Ok(view::unchanged(&webhook));
     }
-    view::answer(&api, &webhook)
+    Ok(view::answer(&api, &webhook))
 }
 
 /// Only if it is another.
@@ -136,7 +136,7 @@ pub(in crate::api) async fn change(
     Json(input): Json<Input>,
 ) -> Result<Response, Problem> {
     let expected = expected_revision(&headers)?;
-    view::answer(&api, &webhooks::change(&api, manager.tenant_id, id, &input, expected).await?)
+    Ok(view::answer(&api, &webhooks::change(&api, manager.tenant_id, id, &input, expected).await?))
 }
 
 /// Delete a webhook

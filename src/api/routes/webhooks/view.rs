@@ -10,15 +10,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::actions::exhibit::is_credential;
-use crate::actions::webhooks::{Registered, TestResult, own_headers};
+use crate::actions::exhibit::shown_value;
+use crate::actions::webhooks::{Registered, TestResult, shown_headers};
 use crate::api::Api;
-use crate::api::problem::Problem;
 use crate::api::routes::deliveries::view::{HeaderView, ResponseView, error};
-use crate::dialect::Keys;
 use crate::domain::ids::{EventId, WebhookId};
 use crate::domain::outcome::{Class, Outcome};
-use crate::domain::secret::SecretError;
 use crate::domain::webhook::{RetryOverride, State, Webhook};
 
 /// A webhook.
@@ -34,7 +31,7 @@ pub(in crate::api) struct WebhookView {
     #[schema(example = "standard")]
     dialect: String,
     description: String,
-    /// The values of those that are credentials are shown as `[redacted]`.
+    /// Credentials are shown as `[redacted]`, and all values as `[unreadable]` where they do not open any more: send them again.
     #[schema(value_type = HashMap<String, String>, example = json!({"X-Team": "billing"}))]
     headers: Map<String, Value>,
     /// `null`: the dialect's.
@@ -76,14 +73,15 @@ pub(in crate::api) struct WithSecrets {
     token: Option<String>,
 }
 
-pub(super) fn webhook(api: &Api, webhook: &Webhook) -> Result<WebhookView, SecretError> {
-    Ok(WebhookView {
+/// Nothing in it can fail: a change that it shows is stored, and a secret that goes with it is shown only once.
+pub(super) fn webhook(api: &Api, webhook: &Webhook) -> WebhookView {
+    WebhookView {
         id: webhook.id,
         url: webhook.url.clone(),
         events: webhook.events.clone(),
         dialect: webhook.dialect.clone(),
         description: webhook.description.clone(),
-        headers: own_headers(api, webhook)?.into_iter().map(shown_header).collect(),
+        headers: shown_headers(api, webhook).into_iter().map(shown_header).collect(),
         retry: webhook.retry.clone(),
         timeout_seconds: webhook.timeout_seconds,
         rate_limit: webhook.rate_limit,
@@ -96,25 +94,24 @@ pub(super) fn webhook(api: &Api, webhook: &Webhook) -> Result<WebhookView, Secre
         updated_at: webhook.updated_at,
         verified_at: webhook.verified_at,
         skipped_deliveries: None,
-    })
+    }
 }
 
 fn shown_header((name, value): (String, String)) -> (String, Value) {
-    let value = if is_credential(&name) { Keys::REDACTED.to_owned() } else { value };
-    (name, value.into())
+    let value = shown_value(&name, &value).into();
+    (name, value)
 }
 
 /// The answer with a webhook as it is now, and its revision as `ETag`.
-pub(super) fn answer(api: &Api, shown: &Webhook) -> Result<Response, Problem> {
-    let body = webhook(api, shown).map_err(Problem::internal)?;
-    Ok(([(ETAG, etag(shown))], Json(body)).into_response())
+pub(super) fn answer(api: &Api, shown: &Webhook) -> Response {
+    ([(ETAG, etag(shown))], Json(webhook(api, shown))).into_response()
 }
 
 /// The one answer that has secrets in it, with the members that the dialect's vendor has beside.
-pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registered) -> Result<Response, Problem> {
+pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registered) -> Response {
     let shown = &registered.webhook;
     let mut body = json!(WithSecrets {
-        webhook: webhook(api, shown).map_err(Problem::internal)?,
+        webhook: webhook(api, shown),
         signing_secret: registered.signing_secret.expose_secret().to_owned(),
         token: registered.token.as_ref().map(|token| token.expose_secret().to_owned()),
     });
@@ -124,7 +121,7 @@ pub(super) fn with_secrets(api: &Api, status: StatusCode, registered: &Registere
         }
     }
     let place = format!("/v1/webhooks/{}", shown.id);
-    Ok((status, [(ETAG, etag(shown)), (LOCATION, place)], Json(body)).into_response())
+    (status, [(ETAG, etag(shown)), (LOCATION, place)], Json(body)).into_response()
 }
 
 /// Whether `If-None-Match` names the webhook as it is; `*` names any.
