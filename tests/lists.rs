@@ -220,17 +220,24 @@ async fn parameters_that_are_not_understood_are_refused_by_name() {
 /// They may read all that a tenant has, and must leave connections to everybody else.
 #[tokio::test]
 async fn lists_by_type_keep_no_other_tenant_waiting() {
+    let paths = ["/v1/events?filter[type]=a", "/v1/deliveries?filter[event]=a", "/v1/dead-letters?filter[event]=a"];
+    keep_no_other_waiting(async |curious: &Tenant<'_>, n| curious.get(paths[n % 3]).await).await;
+}
+
+#[tokio::test]
+async fn dry_runs_of_replays_keep_no_other_tenant_waiting() {
+    let dry = json!({"source": "deliveries", "all": true, "dry_run": true});
+    keep_no_other_waiting(async |curious: &Tenant<'_>, _| curious.post("/v1/replays", dry.clone()).await).await;
+}
+
+/// Has a tenant read thirty times at once what somebody has locked, while another only looks at its webhooks.
+async fn keep_no_other_waiting(read: impl AsyncFn(&Tenant<'_>, usize) -> Answer) {
     let world = World::new().await;
     let (curious, other) = (world.tenant().await, world.tenant().await);
     let mut elsewhere = world.pool.begin().await.expect("begun");
-    elsewhere.execute("LOCK TABLE tidings.events IN ACCESS EXCLUSIVE MODE").await.expect("locked");
-    let paths = ["/v1/events", "/v1/deliveries", "/v1/dead-letters"];
-    let filters = ["?filter[type]=a", "?filter[event]=a", "?filter[event]=a"];
-    let reading = join_all((0..30).map(|n| {
-        let path = format!("{}{}", paths[n % 3], filters[n % 3]);
-        let curious = &curious;
-        async move { curious.get(&path).await }
-    }));
+    let lock = "LOCK TABLE tidings.events, tidings.attempts IN ACCESS EXCLUSIVE MODE";
+    elsewhere.execute(lock).await.expect("locked");
+    let reading = join_all((0..30).map(|n| read(&curious, n)));
     let passing = async {
         for _ in 0..10 {
             other.get("/v1/webhooks").await.expect(200);
@@ -260,6 +267,33 @@ async fn lists_by_type_leave_turns_to_others() {
     let passing = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         other.get("/v1/events?filter[type]=a&filter[to]=2020-01-01T00:00:00Z").await.expect(200);
+    };
+    tokio::select! {
+        biased;
+        () = passing => {}
+        _ = reading => panic!("what is locked was read"),
+    }
+    elsewhere.rollback().await.expect("rolled back");
+}
+
+/// The feed of attempts takes a turn where it has to read back beyond the last minutes, and else none.
+#[tokio::test]
+async fn a_feed_that_reads_far_back_waits_for_its_tenants_turn() {
+    let world = World::new().await;
+    let (curious, other) = (world.tenant().await, world.tenant().await);
+    let receiver = Receiver::start().await;
+    curious.webhook(&receiver.url).await;
+    curious.events("a", 2).await;
+    world.drain().await;
+    let mut elsewhere = world.pool.begin().await.expect("begun");
+    elsewhere.execute("LOCK TABLE tidings.dead_letters IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let reading = curious.get("/v1/dead-letters?filter[event]=a");
+    let passing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        other.get("/v1/attempts").await.expect(200);
+        curious.get("/v1/attempts?page[size]=1").await.expect(200);
+        let far = curious.get("/v1/attempts?filter[outcome]=timeout");
+        assert!(tokio::time::timeout(Duration::from_millis(300), far).await.is_err(), "its turn is taken");
     };
     tokio::select! {
         biased;

@@ -102,14 +102,16 @@ impl Store {
         let newest = filter.after.and_then(FeedPlace::time).or(filter.to).map_or(now, |to| to.min(now));
         for look in LOOKS {
             let since = newest - look;
-            if filter.from.is_some_and(|from| from >= since) {
-                break;
+            if let Some(from) = filter.from.filter(|from| *from >= since) {
+                return self.feed_since(tenant_id, filter, from, limit).await;
             }
             let entries = self.feed_since(tenant_id, filter, since, limit).await?;
             if i64::try_from(entries.len()).unwrap_or(i64::MAX) >= limit {
                 return Ok(entries);
             }
         }
+        // That may be everything that is kept.
+        let _turn = self.search(tenant_id).await?;
         self.feed_since(tenant_id, filter, filter.from.unwrap_or(DateTime::UNIX_EPOCH), limit).await
     }
 

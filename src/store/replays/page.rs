@@ -238,6 +238,8 @@ impl Store {
         below: Option<Uuid>,
         limit: i64,
     ) -> Result<ForecastPage, StoreError> {
+        // One for each page: a forecast has many, and whoever comes meanwhile waits for none but the first.
+        let _turn = self.search(tenant_id).await?;
         let span = span(filter);
         let below = below.unwrap_or(span.end());
         let place = Place { tenant_id, source, filter, settled_by: now, first: span.first(), below };
