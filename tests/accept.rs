@@ -240,6 +240,46 @@ async fn a_batch_is_stored_as_a_whole_or_not_at_all() {
     assert_eq!((world.count("events").await, receiver.count()), (2, 2));
 }
 
+/// One statement for them would stand in everybody's way.
+#[tokio::test]
+async fn a_batch_that_would_owe_too_many_deliveries_is_refused() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, "standard").await;
+    let more = "WITH more AS (
+                    INSERT INTO tidings.webhooks
+                    SELECT (jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid()))).*
+                    FROM tidings.webhooks AS w, generate_series(1, 100) RETURNING tenant_id, id
+                )
+                INSERT INTO tidings.subscriptions SELECT tenant_id, '*', id FROM more";
+    world.pool.execute(more).await.expect("a hundred more");
+    let batch = |events: u32, is_keyed: bool| {
+        let key = |n: u32| if is_keyed { json!(format!("key-{n}")) } else { Value::Null };
+        let event = |n: u32| json!({"type": "a", "data": n, "idempotency_key": key(n)});
+        json!({"events": (0..events).map(event).collect::<Vec<_>>()})
+    };
+    for is_keyed in [false, true] {
+        let problem = tenant.post("/v1/events/batch", batch(991, is_keyed)).await.expect(422);
+        let error = &problem["errors"][0];
+        assert_eq!((&error["pointer"], &error["code"]), (&json!("/events"), &json!("too_many_deliveries")));
+        assert!(error["detail"].as_str().is_some_and(|told| told.contains(" 100091 deliveries")), "{error}");
+    }
+    assert_eq!((world.count("events").await, world.count("outbox").await), (0, 0), "nothing is stored");
+    let receipts = tenant.post("/v1/events/batch", batch(2, false)).await.expect(202);
+    assert_eq!(receipts["events"][1]["deliveries"], 101);
+
+    // What is remembered of webhooks is not enough to refuse it.
+    let fewer = "WITH gone AS (
+                     DELETE FROM tidings.subscriptions
+                     WHERE webhook_id <> (SELECT id FROM tidings.webhooks LIMIT 1) RETURNING webhook_id
+                 )
+                 UPDATE tidings.webhooks SET changed = pg_current_xact_id() WHERE id IN (SELECT webhook_id FROM gone)";
+    world.pool.execute(fewer).await.expect("one is left");
+    let receipts = tenant.post("/v1/events/batch", batch(991, false)).await.expect(202);
+    assert_eq!(receipts["events"][990]["deliveries"], 1);
+}
+
 /// Posts so many batches without keys while the table cannot be written to, so that all of them wait at the same time.
 async fn batches_at_once(world: &World, tenant: &Tenant<'_>, batches: Vec<Value>, status: &[u16]) -> Vec<Value> {
     let mut blocking = world.pool.begin().await.expect("begun");

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::kinds::{self, Kind};
 use crate::actions::accept::AcceptError;
 use crate::actions::{ActionError, Fault};
-use crate::store::StoreError;
+use crate::store::{MOST_OWED, StoreError};
 
 /// Seconds after which a request that found no database is worth repeating.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -205,6 +205,12 @@ impl From<AcceptError> for Problem {
                     "another transaction holds what this needs, usually an open one that enqueued with the same idempotency key; repeat the request, with the same key",
                     error,
                 ),
+                StoreError::OwesTooMuch { deliveries } => {
+                    let detail = format!(
+                        "would owe {deliveries} deliveries, and those of one batch may owe {MOST_OWED}: send fewer events at a time"
+                    );
+                    Self::invalid(vec![Fault::new("/events", "too_many_deliveries", detail)])
+                }
                 _ => Self::internal(error),
             },
         }

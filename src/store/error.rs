@@ -2,6 +2,9 @@
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+/// Deliveries that the events of one statement owe at most, unless it is one event: about a second, and 25 MB in memory.
+pub const MOST_OWED: usize = 100_000;
+
 /// A failed statement.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -20,6 +23,12 @@ pub enum StoreError {
         /// The whole error.
         #[source]
         source: sqlx::Error,
+    },
+    /// Several events owe more deliveries than are stored with one statement. Nothing was stored.
+    #[error("these events owe {deliveries} deliveries, and one statement stores {MOST_OWED} at most")]
+    OwesTooMuch {
+        /// How many they owe.
+        deliveries: usize,
     },
     /// The schema is older than this program.
     #[error("the database's schema is not this version's: {0}; run `tidings migrate`")]
@@ -90,7 +99,7 @@ impl StoreError {
         match self {
             Self::Unavailable(error) | Self::Contended(error) | Self::Failed(error) => is_undone(error),
             Self::Constraint { source, .. } => is_undone(source),
-            Self::Schema(_) | Self::Outgrown { .. } => true,
+            Self::OwesTooMuch { .. } | Self::Schema(_) | Self::Outgrown { .. } => true,
         }
     }
 }

@@ -28,6 +28,6 @@ pub mod webhooks;
 mod words;
 
 pub use connections::around_hosts;
-pub use error::StoreError;
+pub use error::{MOST_OWED, StoreError};
 pub use gauges::HeldSnapshot;
 pub use pool::{Config, Store};

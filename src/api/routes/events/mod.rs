@@ -103,7 +103,7 @@ pub(in crate::api) async fn report(
 
 /// Report events
 ///
-/// At most 1,000, in one transaction: all or nothing. Each has its own `idempotency_key`.
+/// At most 1,000 that owe at most 100,000 deliveries, in one transaction: all or nothing. Each has its own `idempotency_key`.
 #[utoipa::path(post, path = "/v1/events/batch", tag = "events", operation_id = "reportEvents",
     security(("api_key" = ["producer"])), request_body = BatchInput,
     responses((status = 202, description = "Accepted and stored, in the batch's order", body = BatchReceipt,

@@ -15,7 +15,7 @@ use crate::domain::lease::{Claimed, DialectRevision, Holder};
 use crate::domain::trace::TraceParent;
 use crate::failpoint::failpoint;
 use crate::store::connections::Session;
-use crate::store::{Store, StoreError};
+use crate::store::{MOST_OWED, Store, StoreError};
 
 /// An event on its way in.
 #[derive(Debug, Clone)]
@@ -221,8 +221,8 @@ impl Store {
     }
 }
 
-/// `None`, and nothing is stored, where who is owed the events has changed since the plan was made. Of an event, `None` where its key was
-/// another's, whose time was over a moment later: it is to be stored once more.
+/// `None`, and nothing is stored, where who is owed the events has changed since the plan was made, or may have and has to be known. Of an
+/// event, `None` where its key was another's, whose time was over a moment later: it is to be stored once more.
 async fn store(
     session: &mut Session,
     events: &[NewEvent],
@@ -230,6 +230,11 @@ async fn store(
     now: DateTime<Utc>,
     hand_off: Option<&HandOff>,
 ) -> Result<Option<(Vec<Option<Accepted>>, Vec<Claimed>)>, StoreError> {
+    let deliveries = plan.routes.iter().map(|routes| routes.len()).sum();
+    if deliveries > MOST_OWED && events.len() > 1 {
+        // What is remembered may be out of date.
+        return if plan.seen.is_some() { Ok(None) } else { Err(StoreError::OwesTooMuch { deliveries }) };
+    }
     let owed = Owed::new(events, plan, now, hand_off);
     let holder = hand_off.map(|to| to.holder.id());
     let stored = statements::store(&mut *session, events, &owed, now, holder, plan.seen.as_ref()).await?;
