@@ -1,17 +1,38 @@
 //! Turns at what everybody needs: some at once, of which a tenant has one, so that whoever waits long keeps nobody else waiting.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::ids::TenantId;
 
+/// So much for each, whoever else has how much. Clones share it; it knows only those who have or await some.
+#[derive(Debug, Clone)]
+pub(crate) struct Shares<K> {
+    each: usize,
+    known: Arc<Mutex<HashMap<K, Arc<Semaphore>>>>,
+}
+
+impl<K: Eq + Hash> Shares<K> {
+    pub(crate) fn new(each: usize) -> Self {
+        Self { each, known: Arc::default() }
+    }
+
+    /// What this one has.
+    pub(crate) fn of(&self, key: K) -> Arc<Semaphore> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, share| Arc::strong_count(share) > 1);
+        Arc::clone(known.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+    }
+}
+
 /// Clones share the turns.
 #[derive(Debug, Clone)]
 pub(crate) struct Turns {
     all: Arc<Semaphore>,
-    tenants: Arc<Mutex<HashMap<TenantId, Arc<Semaphore>>>>,
+    tenants: Shares<TenantId>,
 }
 
 /// A tenant's turn, until it is dropped.
@@ -23,17 +44,12 @@ pub(crate) struct Turn {
 
 impl Turns {
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), tenants: Arc::default() }
+        Self { all: Arc::new(Semaphore::new(at_once)), tenants: Shares::new(1) }
     }
 
     /// Waits for a turn of this tenant's. There is always one to come; `None` is for what cannot happen.
     pub(crate) async fn take(&self, tenant_id: TenantId) -> Option<Turn> {
-        let own = {
-            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-            tenants.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(tenants.entry(tenant_id).or_insert_with(|| Arc::new(Semaphore::new(1))))
-        };
-        let own = own.acquire_owned().await.ok()?;
+        let own = self.tenants.of(tenant_id).acquire_owned().await.ok()?;
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Turn { _own: own, _all: all })
     }

@@ -141,6 +141,57 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
     nothing_is_stored(&world, "a slow body").await;
 }
 
+/// A batch that says nothing of its size and does not go on after so many bytes.
+async fn begun_batch(world: &World, key: &str, bytes: usize) -> TcpStream {
+    let head = format!(
+        "POST /v1/events/batch HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{bytes:x}\r\n{}\r\n",
+        " ".repeat(bytes)
+    );
+    let mut stream = TcpStream::connect(world.address).await.expect("a connection");
+    stream.write_all(head.as_bytes()).await.expect("written");
+    stream
+}
+
+fn large_event() -> Value {
+    json!({"type": "a.b", "data": "x".repeat(70_000)})
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_go_on_keep_no_room_that_others_need() {
+    let world = World::new().await;
+    let (idle, other) = (world.tenant().await, world.tenant().await);
+    let mut begun = Vec::new();
+    for _ in 0..16 {
+        begun.push(begun_batch(&world, "tk_live_wrong", 100_000).await);
+        begun.push(begun_batch(&world, &idle.key, 1).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let soon = async |tenant: &Tenant<'_>| {
+        let reported = tenant.post("/v1/events", large_event());
+        tokio::time::timeout(Duration::from_secs(5), reported).await.expect("at once").expect(202)
+    };
+    soon(&idle).await;
+    for _ in 0..16 {
+        begun.push(begun_batch(&world, &idle.key, 100_000).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    soon(&other).await;
+}
+
+#[tokio::test]
+#[ignore = "ten seconds; the CI script runs it"]
+async fn who_has_filled_its_room_is_told_so() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let _begun = [begun_batch(&world, &tenant.key, 100_000).await, begun_batch(&world, &tenant.key, 100_000).await];
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answer = tenant.post("/v1/events", large_event()).await;
+    is(&answer, "503 busy", "a third large body");
+    assert_eq!(answer.headers["retry-after"], "1");
+    nothing_is_stored(&world, "a body without room").await;
+}
+
 #[tokio::test]
 async fn what_is_not_json_is_told_with_its_place() {
     let world = World::new().await;

@@ -69,6 +69,8 @@ kinds! {
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong in Tidings";
     /// The database is away.
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The database is not available";
+    /// There is no room for it: others' bodies or events have taken it, or the tenant's own.
+    BUSY = SERVICE_UNAVAILABLE "busy" "There is too much to do at the moment";
     /// Another transaction holds what it needs, such as an idempotency key, for longer than is waited.
     CONTENDED = SERVICE_UNAVAILABLE "contended" "Another transaction is in the way";
 }

@@ -16,7 +16,7 @@ use crate::actions::accept::AcceptError;
 use crate::actions::{ActionError, Fault};
 use crate::store::{MOST_OWED, StoreError};
 
-/// Seconds after which a request that found no database is worth repeating.
+/// Seconds after which a request that found no database, or no room, is worth repeating.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request failed, on its way to becoming an answer. `entrance` writes the body, which names the request.
@@ -72,7 +72,7 @@ impl Problem {
     }
 
     /// What the same request may come past later. What was in the way goes to the log.
-    fn passing(kind: Kind, detail: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(super) fn passing(kind: Kind, detail: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = Some(cause.into());
         Self::new(kind, detail).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS).edit(|parts| parts.cause = cause)
     }
@@ -197,7 +197,7 @@ impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {
         const REPEAT: &str = "repeat the request, with the same idempotency key if it had one";
         match &error {
-            AcceptError::Busy => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
+            AcceptError::Busy => Self::passing(kinds::BUSY, REPEAT, error),
             AcceptError::Store(cause) => match &**cause {
                 StoreError::Unavailable(_) => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
                 StoreError::Contended(_) => Self::passing(

@@ -51,18 +51,27 @@ impl Keyring {
 
     /// Who sent a request with these headers; refused where that key has asked too often.
     pub(super) async fn identify(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
-        let digest: KeyDigest = Sha256::digest(bearer(headers)?).into();
-        let known = match self.keys.recall(&digest) {
-            Ok(known) => known,
-            Err(era) => {
-                let known = self.look_up(&digest, store).await?;
-                self.keys.keep(digest, known.clone(), era);
-                known
-            }
-        };
+        let known = self.recognize(headers, store).await?;
         match known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take()) {
             Ok(()) => Ok(known.principal),
             Err(wait) => Err(too_often(wait)),
+        }
+    }
+
+    /// Who sent a request that was let in before.
+    pub(super) async fn recall(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
+        Ok(self.recognize(headers, store).await?.principal)
+    }
+
+    async fn recognize(&self, headers: &HeaderMap, store: &Store) -> Result<Known, Problem> {
+        let digest: KeyDigest = Sha256::digest(bearer(headers)?).into();
+        match self.keys.recall(&digest) {
+            Ok(known) => Ok(known),
+            Err(era) => {
+                let known = self.look_up(&digest, store).await?;
+                self.keys.keep(digest, known.clone(), era);
+                Ok(known)
+            }
         }
     }
 

@@ -119,6 +119,14 @@ impl FromRequestParts<Api> for Anyone {
     }
 }
 
+/// Whom a request is charged to that its handler has let in: the tenant that it is about; `None` where it is about none.
+pub(super) async fn charged(headers: &HeaderMap, api: &Api) -> Result<Option<TenantId>, Problem> {
+    match &*api.keyring().recall(headers, &api.store).await? {
+        Principal::Tenant { tenant, .. } => Ok(Some(*tenant)),
+        Principal::Platform { .. } => named_tenant(headers),
+    }
+}
+
 fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
     let mut values = headers.get_all(TENANT_HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -60,11 +60,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             kinds::TOO_LARGE,
             kinds::UNSUPPORTED_MEDIA_TYPE,
             kinds::INVALID,
+            kinds::BUSY,
         ] {
             add(&mut codes, kind);
         }
     } else if method == "post" {
-        for kind in [kinds::UNWANTED_BODY, kinds::INVALID_BODY, kinds::SLOW_BODY, kinds::TOO_LARGE] {
+        for kind in [kinds::UNWANTED_BODY, kinds::INVALID_BODY, kinds::SLOW_BODY, kinds::TOO_LARGE, kinds::BUSY] {
             add(&mut codes, kind);
         }
     }
