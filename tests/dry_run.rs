@@ -57,6 +57,19 @@ async fn a_dry_run_shows_the_exact_request_and_stores_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_of_a_large_event_shows_as_many_requests_as_a_page_holds() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    for _ in 0..7 {
+        tenant.webhook("https://example.com/hook").await;
+    }
+    let event = json!({"type": "a.b", "data": "x".repeat(200_000)});
+    let forecast = tenant.post("/v1/events?dry_run=true", event).await.expect(200);
+    let shown = forecast["matches"].as_array().map(Vec::len);
+    assert_eq!((shown, &forecast["deliveries"], &forecast["more"]), (Some(5), &json!(7), &json!(true)));
+}
+
+#[tokio::test]
 async fn a_dry_run_says_why_webhooks_get_nothing_and_what_is_held() {
     let world = World::new().await;
     let tenant = world.tenant().await;

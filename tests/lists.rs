@@ -83,6 +83,44 @@ async fn a_walk_meets_every_row_once_newest_first() {
     }
 }
 
+/// Rows of each page of a list, which is walked by its links; none is much larger than a MiB.
+async fn pages(tenant: &Tenant<'_>, list: &str) -> Vec<usize> {
+    let (mut rows, mut path) = (Vec::new(), format!("{list}?page[size]=100"));
+    loop {
+        let answer = tenant.get(&path).await;
+        rows.push(answer.expect(200)["data"].as_array().expect("data").len());
+        assert!(answer.text.len() < 1_100_000, "{list}: {} bytes", answer.text.len());
+        let Some(link) = next(&answer) else { return rows };
+        path = link;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_large_rows_ends_early_and_the_walk_goes_on() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    receiver.always(Reply::Status(500));
+    let retry = json!({"max_attempts": 6, "initial_seconds": 1, "factor": 1, "max_seconds": 1, "jitter": 0});
+    tenant.webhook_with(json!({"url": receiver.url, "events": ["*"], "retry": retry})).await;
+    let event = tenant.event("a.b", json!("x".repeat(200_000))).await;
+    for _ in 0..6 {
+        world.after(Duration::from_secs(2)).await;
+    }
+    let delivery = tenant.delivery_of(&event).await;
+    assert_eq!(delivery["attempts"], 6);
+    assert_eq!(
+        pages(&tenant, &format!("/v1/deliveries/{}/attempts", delivery["id"].as_str().expect("an id"))).await,
+        [5, 1]
+    );
+
+    for number in 0..7 {
+        let said = json!({"example": "x".repeat(200_000)});
+        tenant.call(Method::PUT, &format!("/v1/event-types/type.{number}"), Some(said)).await.expect(201);
+    }
+    assert_eq!(pages(&tenant, "/v1/event-types").await, [5, 2]);
+}
+
 #[tokio::test]
 async fn what_is_new_does_not_disturb_a_walk() {
     let world = World::new().await;

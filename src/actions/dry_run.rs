@@ -8,10 +8,11 @@ use super::{ActionError, Context, vault};
 use crate::dialect::Profile;
 use crate::domain::event::{Event, pattern_matches};
 use crate::domain::ids::TenantId;
+use crate::domain::page::Filling;
 use crate::domain::webhook::State;
 use crate::store::webhooks::audience::{Audience, Subscriber};
 
-/// Webhooks that a dry run looks at. Each that matches adds a whole request to the answer.
+/// Webhooks that a dry run looks at, fewer where their requests are large. Each that matches adds a whole request to the answer.
 pub const MAX_WEBHOOKS: usize = 100;
 
 /// What would come of an event.
@@ -80,15 +81,21 @@ impl WhyNot {
 pub async fn dry_run(context: &Context, event: &Event) -> Result<DryRun, ActionError> {
     let limit = i64::try_from(MAX_WEBHOOKS + 1).unwrap_or(i64::MAX);
     let Audience { mut subscribers, owed } = context.store.audience(event.tenant_id, &event.event_type, limit).await?;
-    let more = subscribers.len() > MAX_WEBHOOKS;
+    let mut more = subscribers.len() > MAX_WEBHOOKS;
     subscribers.truncate(MAX_WEBHOOKS);
     let mut profiles = HashMap::new();
-    let mut webhooks = Vec::with_capacity(subscribers.len());
+    let (mut webhooks, mut answer) = (Vec::with_capacity(subscribers.len()), Filling::default());
     for subscriber in subscribers {
         let fate = match why_not(&subscriber, &event.event_type) {
             Some(why) => Fate::Nothing(why),
             None => fate(context, event, &subscriber, &mut profiles).await?,
         };
+        if let Fate::Request { request, .. } = &fate
+            && !answer.takes(request.body.len())
+        {
+            more = true;
+            break;
+        }
         webhooks.push((subscriber, fate));
     }
     Ok(DryRun { webhooks, deliveries: owed, more })

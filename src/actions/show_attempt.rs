@@ -13,6 +13,7 @@ use crate::domain::clock::write_time;
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
+use crate::domain::page::Filling;
 use crate::domain::secret::Secret;
 use crate::store::history::attempts::AttemptRecord;
 use crate::store::outbox::destinations::SecretRow;
@@ -26,7 +27,7 @@ pub struct ShownAttempt {
     pub request: Result<Exhibit, String>,
 }
 
-/// A delivery's attempts numbered below `before`, newest first, at most `limit`.
+/// A delivery's attempts numbered below `before`, newest first, at most `limit`, or up to the first that is too much for a page.
 pub async fn show_attempts(
     context: &Context,
     tenant_id: TenantId,
@@ -45,10 +46,14 @@ pub async fn show_attempts(
         return Ok(records.into_iter().map(|record| ShownAttempt { record, request: gone() }).collect());
     }
     let mut past = Past::of(context, tenant_id, delivery.webhook_id).await?;
-    let mut shown = Vec::with_capacity(records.len());
+    let (mut shown, mut page) = (Vec::with_capacity(records.len()), Filling::default());
     for record in records {
         let request = past.request(&event, &record).await?;
+        let fits = page.takes(request.as_ref().map_or(0, |request| request.body.len()));
         shown.push(ShownAttempt { record, request });
+        if !fits {
+            break;
+        }
     }
     Ok(shown)
 }

@@ -1,11 +1,14 @@
 //! Lists: how much of one is asked for, where to go on, and the answer's shape.
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::problem::Problem;
 use super::query::{Reader, wrong};
 use crate::domain::ids::{DeliveryId, EventId, KeyId, ReplayId, TenantId, WebhookId};
+use crate::domain::page::Filling;
 
 const DEFAULT_SIZE: usize = 15;
 const MAX_SIZE: usize = 100;
@@ -23,7 +27,7 @@ const TAG_BYTES: usize = 8;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "`Reader::page` reads them; this describes them")]
 pub(super) struct Paging {
-    /// How many at most.
+    /// How many at most: a page of large ones ends early.
     #[param(rename = "page[size]", minimum = 1, maximum = 100, default = 15)]
     size: Option<u8>,
     /// The `page.next` of the page before. It is opaque, and belongs to this list.
@@ -157,35 +161,53 @@ impl<P: Position> Page<P> {
         i64::try_from(self.size + 1).unwrap_or(i64::MAX)
     }
 
-    /// The answer, from at most [`Page::limit`] rows.
+    /// The answer, from at most [`Page::limit`] rows. It ends early where they are large: whoever reads them may stop behind the first
+    /// that is too much.
     pub fn answer<T, V: Serialize>(
         &self,
-        mut rows: Vec<T>,
+        rows: Vec<T>,
         position: impl Fn(&T) -> P,
-        show: impl FnMut(T) -> V,
+        mut show: impl FnMut(T) -> V,
     ) -> Response {
-        let goes_on = rows.len() > self.size;
-        rows.truncate(self.size);
-        let last = rows.last().map(|row| position(row).to_number()).filter(|_| goes_on);
-        let next = last.map(|number| self.scope.write(number));
-        let link = next.as_deref().map(|next| [(LINK, self.link(next))]);
-        let data: Vec<_> = rows.into_iter().map(show).collect();
-        let body = Json(List { data, page: PageInfo { size: self.size, next } });
-        match link {
-            Some(link) => (link, body).into_response(),
-            None => body.into_response(),
+        match self.try_answer(rows, position, |row| Ok::<_, Infallible>(show(row))) {
+            Ok(answer) => answer,
+            Err(never) => match never {},
         }
     }
 
     /// As [`Page::answer`], where showing a row can fail.
     pub fn try_answer<T, V: Serialize, E>(
         &self,
-        rows: &[T],
+        rows: Vec<T>,
         position: impl Fn(&T) -> P,
-        show: impl Fn(&T) -> Result<V, E>,
+        mut show: impl FnMut(T) -> Result<V, E>,
     ) -> Result<Response, E> {
-        let shown: Vec<_> = rows.iter().map(|row| Ok((position(row), show(row)?))).collect::<Result<_, E>>()?;
-        Ok(self.answer(shown, |(position, _)| *position, |(_, shown)| shown))
+        let (mut data, mut filling) = (Vec::new(), Filling::default());
+        let (mut last, mut goes_on) = (None, false);
+        for row in rows {
+            goes_on = data.len() == self.size;
+            if goes_on {
+                break;
+            }
+            let place = position(&row);
+            let shown = match to_raw_value(&show(row)?) {
+                Ok(shown) => shown,
+                Err(error) => return Ok(Problem::internal(error).into_response()),
+            };
+            goes_on = !filling.takes(shown.get().len());
+            if goes_on {
+                break;
+            }
+            data.push(shown);
+            last = Some(place);
+        }
+        let next = last.filter(|_| goes_on).map(|last| self.scope.write(last.to_number()));
+        let link = next.as_deref().map(|next| [(LINK, self.link(next))]);
+        let body = Json(List { data, page: PageInfo { size: self.size, next } });
+        Ok(match link {
+            Some(link) => (link, body).into_response(),
+            None => body.into_response(),
+        })
     }
 
     fn link(&self, next: &str) -> String {

@@ -18,6 +18,7 @@ pub mod health;
 pub mod ids;
 pub mod lease;
 pub mod outcome;
+pub mod page;
 pub mod pointer;
 pub mod replay;
 pub mod retry;

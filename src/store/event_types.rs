@@ -6,6 +6,7 @@ use super::outbox::dispatchers::Snapshot;
 use super::{Store, StoreError};
 use crate::domain::event_type::EventType;
 use crate::domain::ids::TenantId;
+use crate::domain::page::MAX_BYTES;
 
 /// What an event must be to be accepted, as far as its type says.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl Store {
         Ok(rules)
     }
 
-    /// A tenant's event types, newest first, those described before the one numbered `after`.
+    /// A tenant's event types, newest first, those described before the one numbered `after`: at most `limit`, or up to the first that
+    /// is too much for a page.
     pub async fn event_types(
         &self,
         tenant_id: TenantId,
@@ -84,11 +86,15 @@ impl Store {
         let types = sqlx::query_as!(
             EventType,
             "SELECT name, description, schema, example, deprecated_at, created_at, updated_at, number
-             FROM tidings.event_types
-             WHERE tenant_id = $1 AND ($2::bigint IS NULL OR number < $2) ORDER BY number DESC LIMIT $3",
+             FROM (SELECT *, sum(coalesce(octet_length(schema), 0) + coalesce(octet_length(example), 0)) OVER
+                          (ORDER BY number DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+                   FROM tidings.event_types
+                   WHERE tenant_id = $1 AND ($2::bigint IS NULL OR number < $2) ORDER BY number DESC LIMIT $3) AS page
+             WHERE coalesce(bytes_before, 0) <= $4 ORDER BY number DESC",
             tenant_id as TenantId,
             after,
             limit,
+            i64::try_from(MAX_BYTES).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
         .await?;

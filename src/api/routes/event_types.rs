@@ -90,7 +90,7 @@ pub(in crate::api) async fn list(
     let after = page.after.map(|after| i64::try_from(after).unwrap_or(i64::MAX));
     let types = api.store.event_types(viewer.tenant_id, after, page.limit()).await?;
     let place = |shown: &EventType| u128::from(shown.number.unsigned_abs());
-    page.try_answer(&types, place, |shown| EventTypeView::try_from(shown.clone()))
+    page.try_answer(types, place, EventTypeView::try_from)
 }
 
 /// Show an event type

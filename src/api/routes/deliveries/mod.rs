@@ -12,7 +12,7 @@ use self::view::{AttemptView, DeliveryView};
 use super::filters;
 use super::path::Id;
 use crate::actions::resend::resend_delivery;
-use crate::actions::show_attempt::show_attempts;
+use crate::actions::show_attempt::{ShownAttempt, show_attempts};
 use crate::api::Api;
 use crate::api::auth::{Authorized, Operator, Viewer};
 use crate::api::intake::NoBody;
@@ -104,9 +104,8 @@ pub(in crate::api) async fn attempts(
     let page = query.read(|reader| reader.page::<u128>(tenant_id))?;
     let before = page.after.and_then(|after| i16::try_from(after).ok()).unwrap_or(i16::MAX);
     let attempts = show_attempts(&api, tenant_id, id, before, page.limit()).await?;
-    let number = |attempt: &AttemptView| u128::from(attempt.number.unsigned_abs());
-    let attempts = attempts.into_iter().map(|attempt| AttemptView::of(id, attempt)).collect();
-    Ok(page.answer(attempts, number, |attempt| attempt))
+    let number = |attempt: &ShownAttempt| u128::from(attempt.record.number.unsigned_abs());
+    Ok(page.answer(attempts, number, |attempt| AttemptView::of(id, attempt)))
 }
 
 /// Resend a delivery

@@ -91,7 +91,7 @@ impl From<Exhibit> for RequestView {
 pub(in crate::api) struct AttemptView {
     id: AttemptId,
     /// From 1.
-    pub(super) number: i16,
+    number: i16,
     started_at: DateTime<Utc>,
     duration_ms: f64,
     outcome: Class,

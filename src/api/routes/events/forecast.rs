@@ -18,7 +18,7 @@ pub(in crate::api) struct ForecastView {
     dry_run: bool,
     /// How many deliveries it would owe.
     deliveries: usize,
-    /// Webhooks that match, older ones first; at most 100 of them and of the others together.
+    /// Webhooks that match, older ones first; at most 100 of them and of the others together, and fewer where the event is large.
     matches: Vec<MatchView>,
     /// Webhooks that do not, each with the reason.
     others: Vec<OtherView>,
