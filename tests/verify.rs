@@ -1,6 +1,9 @@
 //! The challenge, and test deliveries.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::support::world::{Answer, Tenant};
 use crate::support::{Receiver, Reply, World};
@@ -74,6 +77,35 @@ async fn another_url_must_be_verified_again_however_often_it_is_paused() {
     assert_eq!(receiver.count(), 1);
     assert_eq!(state(&post(&tenant, &path, "verify").await.expect(200)), "active");
     receiver.wait_for(3).await;
+}
+
+#[tokio::test]
+async fn two_tests_or_verifications_of_a_webhook_are_under_way_at_once() {
+    let world = World::new().await;
+    let (tenant, receiver) = (world.tenant().await, Receiver::start().await);
+    let path = limai(&tenant, &receiver).await;
+    receiver.always(Reply::Challenge);
+    post(&tenant, &path, "verify").await.expect(200);
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.always(Reply::Gate(Arc::clone(&gate), 200));
+    let begun = async {
+        receiver.wait_for(3).await;
+        for verb in ["test", "verify"] {
+            let refused = post(&tenant, &path, verb).await;
+            assert_eq!(refused.problem(429), "too_many_tests", "{verb}");
+            assert_eq!(refused.headers["retry-after"], "1", "{verb}");
+        }
+        let other = limai(&tenant, &Receiver::start().await).await;
+        assert_ne!(post(&tenant, &other, "verify").await.status, 429, "another webhook");
+        let stranger = world.tenant().await;
+        assert_eq!(post(&stranger, &path, "test").await.status, 404);
+        gate.add_permits(9);
+    };
+    let (tested, verified, ()) = tokio::join!(post(&tenant, &path, "test"), post(&tenant, &path, "verify"), begun);
+    tested.expect(200);
+    assert_eq!(verified.problem(422), "challenge_failed");
+    assert_eq!(receiver.count(), 3);
+    post(&tenant, &path, "test").await.expect(200);
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ pub enum ActionError {
         /// What stands in the way, and what to do.
         detail: String,
     },
+    /// Others of its webhook are under way.
+    #[error("too many tests and verifications of the webhook are under way")]
+    TooManyTrials,
     /// It was changed since the caller looked (`If-Match`).
     #[error("it was changed meanwhile")]
     Stale,

@@ -3,7 +3,7 @@
 //!
 //! **Invariants**
 //! - An action gets everything it works with from its [`Context`] and its arguments; what must outlast
-//!   a call is in two values that the caller holds: [`accept::Acceptor`] and [`catalogue::Catalogues`].
+//!   a call is in three values that the caller holds: [`accept::Acceptor`], [`catalogue::Catalogues`] and [`webhooks::Trials`].
 //! - Nothing is sent while a transaction is open.
 //! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
 //! - Secrets are sealed and opened in [`vault`] only.

@@ -65,6 +65,8 @@ kinds! {
     CHALLENGE_FAILED = UNPROCESSABLE_ENTITY "challenge_failed" "The receiver did not pass the challenge";
     /// The key asks more often than it may.
     RATE_LIMITED = TOO_MANY_REQUESTS "rate_limited" "The key has asked too often";
+    /// Tests and verifications of the webhook are under way, as many as may be at once.
+    TOO_MANY_TRIALS = TOO_MANY_REQUESTS "too_many_tests" "Tests of the webhook are under way";
     /// Tidings' fault.
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong in Tidings";
     /// The database is away.

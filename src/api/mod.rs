@@ -46,6 +46,7 @@ use crate::actions::Context;
 use crate::actions::accept::Acceptor;
 use crate::actions::catalogue::Catalogues;
 use crate::actions::replays::Rates;
+use crate::actions::webhooks::Trials;
 
 pub use config::Config;
 pub use front::Front;
@@ -67,6 +68,7 @@ struct Parts {
     document: OnceLock<Bytes>,
     replay_rates: Rates,
     room: body::Room,
+    trials: Trials,
 }
 
 impl Api {
@@ -78,8 +80,17 @@ impl Api {
         let max_event_bytes = config.max_event_bytes;
         let catalogues = Catalogues::new(context.store.clone());
         let replay_rates = Rates { usual: config.replay_rate_per_second, most: config.replay_max_rate_per_second };
-        let room = body::Room::default();
-        Self(Arc::new(Parts { context, acceptor, keyring, catalogues, max_event_bytes, document, replay_rates, room }))
+        Self(Arc::new(Parts {
+            context,
+            acceptor,
+            keyring,
+            catalogues,
+            max_event_bytes,
+            document,
+            replay_rates,
+            room: body::Room::default(),
+            trials: Trials::default(),
+        }))
     }
 
     /// The way in for events.
@@ -108,6 +119,12 @@ impl Api {
     #[must_use]
     pub fn replay_rates(&self) -> Rates {
         self.0.replay_rates
+    }
+
+    /// Tests and verifications of webhooks under way.
+    #[must_use]
+    pub fn trials(&self) -> &Trials {
+        &self.0.trials
     }
 
     fn room(&self) -> &body::Room {

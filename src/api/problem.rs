@@ -16,7 +16,7 @@ use crate::actions::accept::AcceptError;
 use crate::actions::{ActionError, Fault};
 use crate::store::{MOST_OWED, StoreError};
 
-/// Seconds after which a request that found no database, or no room, is worth repeating.
+/// Seconds after which a request that found no database, no room or others under way is worth repeating.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a request failed, on its way to becoming an answer. `entrance` writes the body, which names the request.
@@ -224,6 +224,11 @@ impl From<ActionError> for Problem {
             ActionError::Invalid(faults) => Self::invalid(faults),
             ActionError::Conflict { code, detail } => {
                 Self::new(kinds::CONFLICT, detail).edit(|parts| parts.code = code)
+            }
+            ActionError::TooManyTrials => {
+                let detail =
+                    "this webhook's receiver has not yet answered other tests or verifications: repeat it then";
+                Self::new(kinds::TOO_MANY_TRIALS, detail).with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
             }
             ActionError::Stale => {
                 Self::new(kinds::STALE, "`If-Match` names another revision: read it again, then repeat")

@@ -29,6 +29,7 @@ pub use change::change;
 pub use delete::delete;
 pub(super) use delete::settle_down;
 pub use input::Input;
+pub use outgoing::Trials;
 pub use register::{Registered, register};
 pub use rotate::rotate;
 pub use send_test::{TestResult, send_test};

@@ -4,16 +4,40 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::own_headers;
 use crate::actions::show_attempt::live_secrets;
 use crate::actions::vault::{self, Kind};
 use crate::actions::{ActionError, Context, FIT_SECRET};
 use crate::dialect::{DialectError, Keys, Profile, Signed};
+use crate::domain::ids::WebhookId;
 use crate::domain::outcome::Outcome;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
 use crate::net::{Headers, Request, Target, check_custom_headers};
 use crate::store::outbox::destinations::SecretRow;
+use crate::turns::Shares;
+
+/// Tests and verifications of one webhook under way at once: they count for none of the limits that deliveries to it have.
+const AT_ONCE: usize = 2;
+
+/// Tests and verifications that are under way in this process. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Trials(Shares<WebhookId>);
+
+impl Default for Trials {
+    fn default() -> Self {
+        Self(Shares::new(AT_ONCE))
+    }
+}
+
+impl Trials {
+    /// Leave for one more of this webhook, until it is dropped.
+    pub(super) fn begin(&self, id: WebhookId) -> Result<OwnedSemaphorePermit, ActionError> {
+        self.0.of(id).try_acquire_owned().map_err(|_| ActionError::TooManyTrials)
+    }
+}
 
 /// A webhook's secrets and headers, opened.
 pub(super) struct Outgoing {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::outgoing::{Outgoing, unfit};
+use super::outgoing::{Outgoing, Trials, unfit};
 use super::{find, profile_of};
 use crate::actions::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
 use crate::actions::{ActionError, Context};
@@ -33,8 +33,14 @@ pub struct TestResult {
 }
 
 /// Sends a sample event to a webhook, also to one that is paused or disabled: a person wants to see what it does.
-pub async fn send_test(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<TestResult, ActionError> {
+pub async fn send_test(
+    context: &Context,
+    trials: &Trials,
+    tenant_id: TenantId,
+    id: WebhookId,
+) -> Result<TestResult, ActionError> {
     let webhook = find(context, tenant_id, id).await?;
+    let _trial = trials.begin(id)?;
     let profile = profile_of(context, &webhook)?;
     if !webhook.is_verified() && profile.challenge().is_some() {
         let detail = format!("its receiver has not passed the challenge yet: POST /v1/webhooks/{id}/verify first");

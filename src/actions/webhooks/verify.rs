@@ -1,6 +1,6 @@
 //! Verify: the dialect's challenge, by which a receiver shows that it wants events.
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Trials};
 use super::{find, profile_of};
 use crate::actions::{ActionError, Context};
 use crate::domain::ids::{EventId, TenantId, WebhookId};
@@ -17,8 +17,14 @@ pub enum Verification {
 }
 
 /// Sends a webhook's receiver its dialect's challenge.
-pub async fn verify(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Verification, ActionError> {
+pub async fn verify(
+    context: &Context,
+    trials: &Trials,
+    tenant_id: TenantId,
+    id: WebhookId,
+) -> Result<Verification, ActionError> {
     let mut webhook = find(context, tenant_id, id).await?;
+    let _trial = trials.begin(id)?;
     let profile = profile_of(context, &webhook)?;
     let Some(challenge) = profile.challenge() else {
         let detail = format!("the dialect `{}` has no challenge: its webhooks need no verification", profile.name());

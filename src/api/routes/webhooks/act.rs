@@ -25,7 +25,8 @@ use crate::domain::ids::WebhookId;
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "The receiver passed", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
         (status = 409, description = "no_challenge, changed_meanwhile, unfit_secret, unknown_dialect"),
-        (status = 422, description = "challenge_failed")))]
+        (status = 422, description = "challenge_failed"),
+        (status = 429, description = "too_many_tests")))]
 pub(in crate::api) async fn verify(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -33,7 +34,7 @@ pub(in crate::api) async fn verify(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    match webhooks::verify(&api, manager.tenant_id, id).await? {
+    match webhooks::verify(&api, api.trials(), manager.tenant_id, id).await? {
         Verification::Passed(webhook) => Ok(view::answer(&api, &webhook)),
         Verification::Failed(outcome) => {
             let detail = match (outcome.class.as_str(), outcome.status()) {
@@ -134,7 +135,8 @@ pub(in crate::api) async fn deactivate(
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks", operation_id = "testWebhook",
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "What was sent, and what the receiver did", body = TestView),
-        (status = 409, description = "webhook_not_verified, unfit_secret, unrenderable, unknown_dialect")))]
+        (status = 409, description = "webhook_not_verified, unfit_secret, unrenderable, unknown_dialect"),
+        (status = 429, description = "too_many_tests")))]
 pub(in crate::api) async fn test(
     manager: Authorized<Manager>,
     Id(id): Id<WebhookId>,
@@ -142,6 +144,6 @@ pub(in crate::api) async fn test(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<TestView>, Problem> {
-    let result = webhooks::send_test(&api, manager.tenant_id, id).await?;
+    let result = webhooks::send_test(&api, api.trials(), manager.tenant_id, id).await?;
     Ok(Json(result.into()))
 }
