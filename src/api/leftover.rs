@@ -20,8 +20,8 @@ use super::routes::events::MAX_BATCH_BYTES;
 
 /// For so long it is taken off the wire.
 const TIME: Duration = Duration::from_secs(5);
-/// So many bytes, as much as any path takes.
-const MOST: usize = MAX_BATCH_BYTES;
+/// So many bytes, twice as much as any path takes: a body that is over its limit is mostly not far over it.
+const MOST: usize = 2 * MAX_BATCH_BYTES;
 
 /// Sees to it that what a handler leaves of a large body is read. What is small has mostly arrived with the head.
 pub(super) fn guarded(request: Request) -> Request {
