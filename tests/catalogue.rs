@@ -78,6 +78,7 @@ async fn a_type_is_described_read_back_described_anew_and_forgotten() {
 async fn what_cannot_be_a_description_is_refused_with_its_place() {
     let world = World::new().await;
     let tenant = world.tenant().await;
+    let heavy: Vec<_> = (0..100).map(|n| json!({"pattern": format!("^\\p{{L}}{{1,5}}a{n}$")})).collect();
     for (name, said, pointer, code) in [
         ("a%20b", json!({}), "/name", "invalid_event_type"),
         ("webhook.failing", json!({}), "/name", "reserved_event_type"),
@@ -101,6 +102,7 @@ async fn what_cannot_be_a_description_is_refused_with_its_place() {
             "/example/x",
             "schema_violation",
         ),
+        ("a", json!({"schema": {"allOf": heavy}}), "/schema", "too_complex"),
         ("a", json!({"description": "\u{1}"}), "/description", "invalid_text"),
         ("a", json!({"exmaple": 1}), "/exmaple", "unknown_member"),
         ("a", json!({"deprecated": "yes"}), "/deprecated", "invalid_value"),

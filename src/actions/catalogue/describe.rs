@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Catalogues;
+use super::shelf::Shelf;
 use crate::actions::{ActionError, Context, Fault};
 use crate::domain::event::{MAX_TYPE_CHARS, is_event_type, is_operational};
 use crate::domain::event_type::EventType;
@@ -41,7 +42,7 @@ pub async fn describe(
     name: &str,
     said: Description,
 ) -> Result<(EventType, bool), ActionError> {
-    let faults = faults(name, said.clone()).await;
+    let faults = faults(catalogues.shelf(), tenant_id, name, said.clone()).await;
     if !faults.is_empty() {
         return Err(ActionError::Invalid(faults));
     }
@@ -86,7 +87,7 @@ fn event_type(name: &str, said: Description, now: DateTime<Utc>) -> EventType {
     }
 }
 
-async fn faults(name: &str, said: Description) -> Vec<Fault> {
+async fn faults(shelf: &Shelf, tenant_id: TenantId, name: &str, said: Description) -> Vec<Fault> {
     let mut faults = Vec::new();
     if !is_event_type(name) {
         let detail = format!("in the path must be 1 to {MAX_TYPE_CHARS} of the characters A-Z a-z 0-9 _ . : -");
@@ -102,7 +103,11 @@ async fn faults(name: &str, said: Description) -> Vec<Fault> {
         faults.push(Fault::new("/description", "invalid_text", detail));
     }
     let (Some(schema), example) = (said.schema, said.example) else { return faults };
-    let work = tokio::task::spawn_blocking(move || schema_faults(&schema, example.as_deref()));
+    let turn = shelf.turn(tenant_id).await;
+    let work = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        schema_faults(&schema, example.as_deref())
+    });
     match tokio::time::timeout(COMPILE_TIME, work).await {
         Ok(Ok(found)) => faults.extend(found),
         Ok(Err(_)) | Err(_) => {

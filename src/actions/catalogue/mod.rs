@@ -15,6 +15,7 @@
 //! | [`describe`](fn@describe) | what a tenant may say of a type |
 //! | [`check`](fn@check) | holds events to it |
 //! | [`view`] | the catalogues as this process knows them |
+//! | `shelf` | compiled schemas, and what they take of memory |
 //!
 //! **Invariants**
 //! - Tidings' own types stand outside: they are in no catalogue, and nobody else may report them.
@@ -24,6 +25,7 @@
 
 mod check;
 mod describe;
+mod shelf;
 pub mod view;
 
 pub use check::{Deprecation, check};

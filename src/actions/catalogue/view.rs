@@ -1,19 +1,19 @@
 //! The catalogues as this process knows them.
 //!
 //! One look a second at most asks the database which catalogues changed, however many tenants there are: so a tenant without one
-//! costs a look into a map, and nothing is asked for it. What changed is read again when it is next needed, and a schema is compiled
-//! when it first checks something; one whose text stayed the same is kept.
+//! costs a look into a map, and nothing is asked for it. What changed is read again when it is next needed; a schema whose text stayed
+//! the same is not compiled anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
-use tracing::{error, warn};
+use tracing::warn;
 
+use super::shelf::{Shelf, Slot};
 use crate::domain::ids::TenantId;
-use crate::domain::schema::Schema;
 use crate::store::event_types::TypeRule;
 use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
@@ -22,46 +22,33 @@ use crate::store::{Store, StoreError};
 pub const VALIDITY: Duration = Duration::from_secs(1);
 /// One that is older than this is renewed while it is still used.
 const RENEWAL: Duration = Duration::from_millis(500);
-/// Catalogues kept; beyond that all are read again, which is rare.
-const MOST: usize = 1_000;
+/// Bytes of catalogues that are kept, their schemas' texts included; beyond that all are read again, which is rare. Twice what one takes
+/// at most.
+const MOST: usize = 128 * 1024 * 1024;
+/// Bytes that a type takes, but for its texts.
+const TYPE_BYTES: usize = 512;
 
 /// A tenant's event types.
 #[derive(Debug, Default)]
-pub struct Catalogue(HashMap<String, Arc<Rule>>);
+pub struct Catalogue {
+    rules: HashMap<String, Arc<Rule>>,
+    /// Bytes that it takes.
+    size: usize,
+}
 
 /// What is asked of events of a type.
 #[derive(Debug)]
 pub struct Rule {
     /// Since when the type is on its way out.
     pub deprecated_at: Option<DateTime<Utc>>,
-    text: Option<String>,
-    schema: OnceLock<Option<Arc<Schema>>>,
+    pub(super) schema: Option<Arc<Slot>>,
 }
 
 impl Catalogue {
     /// What is asked of a type; `None` where the catalogue does not have it.
     #[must_use]
     pub fn rule(&self, event_type: &str) -> Option<&Arc<Rule>> {
-        self.0.get(event_type)
-    }
-}
-
-impl Rule {
-    /// Whether its schema, if it has one, was made ready.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.text.is_none() || self.schema.get().is_some()
-    }
-
-    /// The schema, where the type has one; made ready where it is not.
-    #[must_use]
-    pub fn schema(&self) -> Option<Arc<Schema>> {
-        let compile = || {
-            let compiled = Schema::compile(self.text.as_deref()?);
-            // It was compiled before it was stored, perhaps by another version of this program.
-            compiled.inspect_err(|misfit| error!(?misfit, "a stored schema cannot be used and is left out")).ok()
-        };
-        self.schema.get_or_init(|| compile().map(Arc::new)).clone()
+        self.rules.get(event_type)
     }
 }
 
@@ -72,6 +59,7 @@ pub struct Catalogues(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     store: Store,
+    shelf: Arc<Shelf>,
     known: RwLock<Known>,
     /// Whoever changes what is known holds this, so a later look is never overwritten by an earlier one.
     looking: Mutex<()>,
@@ -107,7 +95,13 @@ impl Catalogues {
     /// A view of what is in this database; it looks when it is first asked.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Shared { store, known: RwLock::default(), looking: Mutex::default() }))
+        let (known, looking) = (RwLock::default(), Mutex::default());
+        Self(Arc::new(Shared { store, shelf: Arc::default(), known, looking }))
+    }
+
+    /// The compiled schemas of all catalogues.
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.0.shelf
     }
 
     /// A tenant's catalogue; `None` where it has none, and takes every type.
@@ -225,7 +219,8 @@ impl Catalogues {
         }
         let catalogue = Arc::new(renewed(&entry.catalogue, rules));
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.tenants.values().filter(|entry| entry.is_current).count() >= MOST {
+        let others = known.tenants.iter().filter(|(id, _)| **id != tenant_id);
+        if catalogue.size + others.map(|(_, entry)| entry.catalogue.size).sum::<usize>() > MOST {
             known.tenants.values_mut().for_each(|entry| *entry = Entry::default());
         }
         known.tenants.insert(tenant_id, Entry { catalogue: Arc::clone(&catalogue), is_current: true });
@@ -233,13 +228,20 @@ impl Catalogues {
     }
 }
 
-/// A catalogue from what was read, with the compiled schemas of the one before as far as they are the same.
+/// A catalogue from what was read, with the schemas of the one before as far as they are the same.
 pub(super) fn renewed(before: &Catalogue, rules: Vec<TypeRule>) -> Catalogue {
+    let mut size = 0;
     let rule = |TypeRule { name, schema, deprecated_at }: TypeRule| {
-        let same = before.rule(&name).filter(|rule| rule.text == schema).map(|rule| rule.schema.clone());
-        (name, Arc::new(Rule { deprecated_at, text: schema, schema: same.unwrap_or_default() }))
+        size += TYPE_BYTES + name.len() + schema.as_ref().map_or(0, String::len);
+        let slot = |text: String| {
+            let same = before.rule(&name).and_then(|rule| rule.schema.as_ref()).filter(|slot| slot.text() == text);
+            same.map_or_else(|| Arc::new(Slot::new(text.clone())), Arc::clone)
+        };
+        let schema = schema.map(slot);
+        (name, Arc::new(Rule { deprecated_at, schema }))
     };
-    Catalogue(rules.into_iter().map(rule).collect())
+    let rules = rules.into_iter().map(rule).collect();
+    Catalogue { rules, size }
 }
 
 #[cfg(test)]
@@ -253,11 +255,15 @@ mod tests {
             schema: Some(schema.to_owned()),
             deprecated_at: None,
         };
+        let shelf = Shelf::default();
         let first = renewed(&Catalogue::default(), vec![rule("a", r#"{"type":"null"}"#), rule("b", "{}")]);
-        let compiled = |catalogue: &Catalogue, name| catalogue.rule(name).expect(name).schema().expect("a schema");
+        let compiled = |catalogue: &Catalogue, name| {
+            let slot = catalogue.rule(name).expect(name).schema.clone().expect("a schema");
+            shelf.get(&slot).expect("usable")
+        };
         let (a, b) = (compiled(&first, "a"), compiled(&first, "b"));
         let second = renewed(&first, vec![rule("a", r#"{"type":"null"}"#), rule("b", r#"{"type":"null"}"#)]);
         assert!(Arc::ptr_eq(&a, &compiled(&second, "a")) && !Arc::ptr_eq(&b, &compiled(&second, "b")));
-        assert_eq!(compiled(&second, "b").check(b"1").len(), 1);
+        assert_eq!(compiled(&second, "b").schema.check(b"1").len(), 1);
     }
 }

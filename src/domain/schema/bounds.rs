@@ -4,18 +4,22 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Misfit;
+use super::{MAX_SIZE, Misfit};
 use crate::domain::pointer::escape;
 
 /// Subschemas that may look at one value at most.
 const MAX_WEIGHT: usize = 5_000;
 /// Patterns in a schema at most: each is compiled to a machine of its own.
 const MAX_PATTERNS: usize = 100;
+/// Bytes that a value of a schema's text takes compiled, at most: 437 were measured, of an `enum` of objects.
+const VALUE_BYTES: usize = 448;
 /// Subschemas inside one another at most, references followed: each takes its share of a thread's stack.
 const MAX_DEPTH: usize = 200;
 /// Values of an `enum`, or names that are `required`, that cost as much as a subschema.
 const LISTED: usize = 8;
 
+/// Members whose value is kept as it is written too, besides what is compiled from it.
+const COPIED: [&str; 2] = ["not", "contentSchema"];
 /// Members that hold values, not schemas.
 const VALUES: [&str; 4] = ["const", "default", "examples", "example"];
 /// Members that hold schemas by names of the writer's choosing.
@@ -28,11 +32,27 @@ pub fn values(json: &[u8]) -> usize {
     1 + json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
-/// Counts the subschemas that may look at one value, each as often as it is referred to. It sees at least what a check does:
-/// a member that it does not know is taken for a schema.
-pub(super) fn weigh(root: &Value) -> Result<usize, Misfit> {
-    let mut scale = Scale { root, known: HashMap::new(), following: Vec::new(), patterns: 0, depth: 0 };
-    scale.schema(root, "")
+/// What a schema costs.
+pub(super) struct Cost<'a> {
+    /// The subschemas that may look at one value, each counted as often as it is referred to.
+    pub(super) weight: usize,
+    /// Bytes that it takes compiled, at most, but for its patterns.
+    pub(super) size: usize,
+    pub(super) patterns: Vec<&'a str>,
+}
+
+/// Counts what a schema costs. It sees at least what a check does: a member that it does not know is taken for a schema.
+pub(super) fn weigh(root: &Value, max_size: usize) -> Result<Cost<'_>, Misfit> {
+    let (known, following, patterns) = (HashMap::new(), Vec::new(), Vec::new());
+    let mut scale = Scale { root, known, following, patterns, size: written(root), max_size, depth: 0 };
+    let weight = scale.schema(root, "")?;
+    Ok(Cost { weight, size: scale.size, patterns: scale.patterns })
+}
+
+/// Bytes that a value and what is compiled from it take at most, but for the places of subschemas.
+fn written(value: &Value) -> usize {
+    let text = value.to_string();
+    values(text.as_bytes()) * VALUE_BYTES + text.len() * 8
 }
 
 struct Scale<'a> {
@@ -41,16 +61,22 @@ struct Scale<'a> {
     known: HashMap<&'a str, usize>,
     /// The references that are being followed.
     following: Vec<&'a str>,
-    patterns: usize,
+    patterns: Vec<&'a str>,
+    size: usize,
+    max_size: usize,
     depth: usize,
 }
 
 impl<'a> Scale<'a> {
     fn schema(&mut self, schema: &'a Value, at: &str) -> Result<usize, Misfit> {
+        self.size += place_bytes(at);
         let Value::Object(members) = schema else { return Ok(1) };
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(too_deep(at));
+        }
+        if self.size > self.max_size {
+            return Err(too_big());
         }
         let mut weight = 1_usize;
         for (name, value) in members {
@@ -67,9 +93,10 @@ impl<'a> Scale<'a> {
 
     fn member(&mut self, name: &'a str, value: &'a Value, at: &str) -> Result<usize, Misfit> {
         let place = format!("{at}/{}", escape(name));
+        self.size += place_bytes(&place) + if COPIED.contains(&name) { written(value) } else { 0 };
         match (name, value) {
             ("$ref", Value::String(target)) => self.reference(target, &place),
-            ("pattern", Value::String(_)) => self.count_patterns(1, &place),
+            ("pattern", Value::String(pattern)) => self.take_patterns([pattern], &place),
             ("$id" | "id", Value::String(_)) if !at.is_empty() => {
                 let detail =
                     "only the whole schema may have an id: refer to a part by its place, such as `#/$defs/address`";
@@ -82,8 +109,8 @@ impl<'a> Scale<'a> {
             ("enum" | "required", Value::Array(items)) => Ok(items.len() / LISTED),
             (name, _) if VALUES.contains(&name) => Ok(0),
             (name, Value::Object(named)) if NAMED.contains(&name) => {
-                let patterns = if name == "patternProperties" { named.len() } else { 0 };
-                let weight = self.count_patterns(patterns, &place)?;
+                let patterns = named.keys().filter(|_| name == "patternProperties");
+                let weight = self.take_patterns(patterns, &place)?;
                 named.iter().try_fold(weight, |sum, (key, one)| {
                     Ok(sum + self.schema(one, &format!("{place}/{}", escape(key)))?)
                 })
@@ -97,12 +124,13 @@ impl<'a> Scale<'a> {
         }
     }
 
-    fn count_patterns(&mut self, more: usize, place: &str) -> Result<usize, Misfit> {
-        self.patterns += more;
-        if self.patterns > MAX_PATTERNS {
+    fn take_patterns(&mut self, more: impl IntoIterator<Item = &'a String>, place: &str) -> Result<usize, Misfit> {
+        let before = self.patterns.len();
+        self.patterns.extend(more.into_iter().map(String::as_str));
+        if self.patterns.len() > MAX_PATTERNS {
             return Err(Misfit::new(place, "too_complex", format!("is one pattern too many: at most {MAX_PATTERNS}")));
         }
-        Ok(more)
+        Ok(self.patterns.len() - before)
     }
 
     fn reference(&mut self, target: &'a str, place: &str) -> Result<usize, Misfit> {
@@ -130,6 +158,11 @@ impl<'a> Scale<'a> {
     }
 }
 
+/// A node keeps its place, and each of its keywords too.
+const fn place_bytes(place: &str) -> usize {
+    2 * place.len()
+}
+
 /// The fragment of a URI, with its escapes resolved.
 fn decoded(pointer: &str) -> String {
     let mut bytes = Vec::with_capacity(pointer.len());
@@ -141,6 +174,14 @@ fn decoded(pointer: &str) -> String {
         rest = left;
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+pub(super) fn too_big() -> Misfit {
+    let mib = MAX_SIZE / (1024 * 1024);
+    let detail = format!(
+        "would take more than {mib} MiB of memory to check with: use fewer or simpler patterns, shorter names, less nesting"
+    );
+    Misfit::new("", "too_complex", detail)
 }
 
 fn too_deep(place: &str) -> Misfit {

@@ -7,6 +7,7 @@
 //!   exponentially; without recursion the number of subschemas that may look at one value is known beforehand (its [`weight`]).
 //! - Patterns are matched in linear time: look-around and back-references are refused.
 //! - Data is checked only if it has few enough values for the schema's weight.
+//! - What a schema takes of memory is estimated before it is compiled (its [`size`](Schema::size)), and one that takes too much is refused.
 //!
 //! `format` is checked, not just noted.
 //!
@@ -14,13 +15,14 @@
 //! double. Where a type has a schema such data is refused; where it has none it is delivered as it came.
 
 mod bounds;
+mod patterns;
 mod strict;
 
 use std::fmt;
 
 use crate::domain::pointer::escape;
+use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 pub use bounds::values;
@@ -29,8 +31,8 @@ pub use bounds::values;
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Faults that are told of one text at most.
 const MAX_FAULTS: usize = 20;
-/// Bytes that one compiled pattern may take.
-const PATTERN_BYTES: usize = 256 * 1024;
+/// Bytes that a schema may take compiled.
+pub const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Characters of a fault's story.
 const MAX_DETAIL_CHARS: usize = 300;
 
@@ -55,34 +57,54 @@ impl Misfit {
 pub struct Schema {
     validator: Validator,
     weight: usize,
+    size: usize,
 }
 
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schema").field("weight", &self.weight).finish_non_exhaustive()
+        f.debug_struct("Schema").field("weight", &self.weight).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
 impl Schema {
-    /// Compiles a schema; a text that is none, or that could cost too much, is refused.
+    /// Compiles a new schema; a text that is none, or that could cost too much, is refused.
     pub fn compile(text: &str) -> Result<Self, Misfit> {
+        Self::within(MAX_SIZE, text)
+    }
+
+    /// Compiles a schema that was taken before, perhaps by a version of this program that did not ask for its size.
+    pub fn compile_stored(text: &str) -> Result<Self, Misfit> {
+        Self::within(usize::MAX, text)
+    }
+
+    fn within(max_size: usize, text: &str) -> Result<Self, Misfit> {
         if text.len() > MAX_BYTES {
             return Err(Misfit::new("", "too_large", format!("must be at most {MAX_BYTES} bytes")));
         }
         let schema = strict::parse(text.as_bytes())?;
-        let weight = bounds::weigh(&schema)?;
-        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+        let cost = bounds::weigh(&schema, max_size)?;
+        let size = cost.size + cost.patterns.iter().map(|pattern| patterns::size(pattern)).sum::<usize>();
+        if size > max_size {
+            return Err(bounds::too_big());
+        }
         let validator = jsonschema::options()
             .offline()
             .should_validate_formats(true)
             .should_ignore_unknown_formats(true)
-            .with_pattern_options(patterns)
+            .with_pattern_options(patterns::options())
             .build(&schema)
             .map_err(|error| {
                 let detail = format!("is no JSON Schema: {}", shortened(&error.to_string()));
                 Misfit::new(error.instance_path().as_str(), "invalid_schema", detail)
             })?;
-        Ok(Self { validator, weight })
+        Ok(Self { validator, weight: cost.weight, size })
+    }
+
+    /// Bytes that it takes, as far as can be known: never less than it takes when compiled, and the room that searches with its
+    /// patterns take in one thread.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
     }
 
     /// How many subschemas may look at one value: checking data takes at most about this, times the data's [`values`], steps.

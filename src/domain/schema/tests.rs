@@ -132,3 +132,33 @@ fn a_weight_counts_what_is_referred_to_each_time() {
     assert_eq!(weight(shared), 1 + 2 * (1 + 2) + 2);
     assert_eq!(values(br#"{"a":[1,2,{"b":"x"}]}"#), 6);
 }
+
+#[test]
+fn what_would_take_much_memory_is_refused_and_sized_where_it_was_taken_before() {
+    let all_of = |count: u32, one: &dyn Fn(u32) -> Value| json!({"allOf": (0..count).map(one).collect::<Vec<_>>()});
+    let mut nested = all_of(500, &|_| json!({"type": "null"}));
+    for _ in 0..80 {
+        nested = json!({"not": nested});
+    }
+    // With the bytes that each was measured to take.
+    for (large, measured) in [
+        (all_of(30, &|n| json!({"pattern": format!("^\\p{{L}}{{1,5}}a{n}$")})), 7_491_865),
+        (json!({"properties": {"/".repeat(5_000): all_of(600, &|_| json!({"minimum": 1}))}}), 18_391_584),
+        (nested, 19_715_272),
+    ] {
+        assert_eq!(refused(&large).1, "too_complex");
+        let stored = Schema::compile_stored(&large.to_string()).expect("it was taken");
+        assert!((measured..3 * measured).contains(&stored.size()), "{} of {measured}", stored.size());
+    }
+    for (usual, measured) in [
+        (json!({"enum": vec![json!({"a": 1}); 8_000]}), 6_992_496),
+        (all_of(2_400, &|_| json!({"minimum": 1, "maximum": 2})), 1_843_152),
+        (json!({"const": vec![json!([1]); 16_000]}), 2_304_464),
+        (json!({"properties": {"id": {"type": "string", "minLength": 1}}, "required": ["id"]}), 1_232),
+    ] {
+        let size = compile(&usual).expect("a schema").size();
+        assert!(size >= measured && size < 8 * measured, "{size} of {measured}");
+    }
+    let simple = all_of(100, &|n| json!({"pattern": format!("^([a-z]+)[0-9]{{1,{}}}$", n + 1)}));
+    assert!((1_603_788..MAX_SIZE).contains(&compile(&simple).expect("a hundred patterns").size()));
+}
