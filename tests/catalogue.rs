@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use tidings::actions::catalogue::Catalogues;
 use tidings::domain::event::OPERATIONAL_TYPES;
+use tidings::domain::ids::TenantId;
 
 use crate::support::world::{Answer, Tenant};
 use crate::support::{Receiver, World};
@@ -305,6 +307,27 @@ async fn a_change_is_seen_by_another_process() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_deleted_tenants_catalogue_is_forgotten_everywhere() {
+    let world = World::new().await;
+    let (gone, kept) = (world.tenant().await, world.tenant().await);
+    for tenant in [&gone, &kept] {
+        for name in ["a", "b"] {
+            put(tenant, name, order()).await.expect(201);
+        }
+    }
+    let catalogues = Catalogues::new(world.context.store.clone());
+    let [gone_id, kept_id] = [&gone, &kept].map(|tenant| tenant.id.parse::<TenantId>().expect("an id"));
+    let is_known = async |id| {
+        catalogues.refresh().await.expect("a look");
+        catalogues.of(id).await.expect("a look").is_some()
+    };
+    assert!(is_known(gone_id).await && is_known(kept_id).await);
+    world.platform(Method::DELETE, &format!("/v1/tenants/{}", gone.id), None).await.expect(204);
+    assert_eq!(world.count("event_types").await, 2);
+    assert!(!is_known(gone_id).await && is_known(kept_id).await);
 }
 
 /// As after a failover to a server that lost some transactions: it gives their numbers to others, so that a change can look as if it had

@@ -199,6 +199,23 @@ async fn replays_run_side_by_side_and_fresh_events_beside_them() {
 }
 
 #[tokio::test]
+async fn those_of_a_deleted_tenant_are_cancelled_and_forgotten_in_their_time() {
+    let world = World::new().await;
+    let (tenant, other) = (tenant(&world).await, tenant(&world).await);
+    for tenant in [&tenant, &other] {
+        let replay = start(tenant, json!({"source": "dead_letters", "all": true})).await;
+        say(tenant, &replay, "pause").await.expect(200);
+        start(tenant, json!({"source": "dead_letters", "all": true})).await;
+    }
+    world.platform(reqwest::Method::DELETE, &format!("/v1/tenants/{}", tenant.id), None).await.expect(204);
+    let states = "SELECT string_agg(state, ' ' ORDER BY state) FROM tidings.replays GROUP BY tenant_id ORDER BY 1";
+    let states: Vec<String> = sqlx::query_scalar(states).fetch_all(&world.pool).await.expect("replays");
+    assert_eq!(states, ["cancelled cancelled", "paused running"]);
+    let now = world.clock.now() + chrono::TimeDelta::seconds(1);
+    assert_eq!(world.context.store.purge_replays(now).await.expect("purged"), 2);
+}
+
+#[tokio::test]
 async fn finished_ones_are_forgotten_with_what_they_resent() {
     let world = World::new().await;
     let tenant = tenant(&world).await;

@@ -135,10 +135,10 @@ impl Store {
         most: i64,
     ) -> Result<Described, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        // Changes of one catalogue wait for each other here.
+        // Changes of one catalogue wait for each other here, and for a tenant that is being deleted.
         let marked = sqlx::query!(
             "INSERT INTO tidings.catalogues AS c (tenant_id)
-             SELECT id FROM tidings.tenants WHERE id = $1 AND deleted_at IS NULL
+             SELECT id FROM tidings.tenants WHERE id = $1 AND deleted_at IS NULL FOR SHARE
              ON CONFLICT (tenant_id) DO UPDATE SET changed = pg_current_xact_id()",
             tenant_id as TenantId,
         )

@@ -24,7 +24,8 @@ impl Store {
         Ok(!deleted.is_empty())
     }
 
-    /// Deletes a tenant with its keys and its webhooks, and returns those; `None` where there is no such tenant.
+    /// Deletes a tenant with its keys, its catalogue and its webhooks, and returns those; its replays are cancelled. `None` where there
+    /// is no such tenant.
     pub async fn delete_tenant(
         &self,
         tenant_id: TenantId,
@@ -45,6 +46,9 @@ impl Store {
         sqlx::query!("DELETE FROM tidings.api_keys WHERE tenant_id = $1", tenant_id as TenantId)
             .execute(&mut *transaction)
             .await?;
+        forget_catalogue(&mut *transaction, tenant_id).await?;
+        // Before the webhooks: who works on a replay has its row and waits for theirs.
+        cancel_replays(&mut *transaction, tenant_id, now).await?;
         let webhooks = delete(&mut transaction, tenant_id, None, None, now).await?;
         transaction.commit().await?;
         Ok(Some(webhooks))
@@ -103,6 +107,37 @@ async fn forget(
          WHERE tenant_id = $1 AND webhook_id = ANY ($2)",
         tenant_id as TenantId,
         webhook_ids as _,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Forgets a tenant's event types. That there is a row of its catalogue tells processes that remember them.
+async fn forget_catalogue(executor: impl PgExecutor<'_>, tenant_id: TenantId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "WITH marked AS (
+             UPDATE tidings.catalogues SET changed = pg_current_xact_id() WHERE tenant_id = $1
+         )
+         DELETE FROM tidings.event_types WHERE tenant_id = $1",
+        tenant_id as TenantId,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Cancels the replays of a tenant that are not finished.
+async fn cancel_replays(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE tidings.replays SET state = 'cancelled', updated_at = $2, finished_at = $2
+         WHERE tenant_id = $1 AND finished_at IS NULL",
+        tenant_id as TenantId,
+        now,
     )
     .execute(executor)
     .await?;
