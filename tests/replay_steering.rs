@@ -199,6 +199,28 @@ async fn replays_run_side_by_side_and_fresh_events_beside_them() {
 }
 
 #[tokio::test]
+async fn those_started_at_the_same_time_are_counted_too() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    let all = || json!({"source": "dead_letters", "all": true});
+    for _ in 0..19 {
+        start(&tenant, all()).await;
+    }
+    // Whatever each counts, it has counted when this lets go of the tenant.
+    let mut holder = world.pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT FROM tidings.tenants FOR UPDATE").execute(&mut *holder).await.expect("held");
+    let let_go = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        holder.commit().await.expect("let go");
+    };
+    let (answers, ()) = tokio::join!(join_all((0..8).map(|_| tenant.post("/v1/replays", all()))), let_go);
+    let (started, more): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+    assert_eq!(started.len(), 1);
+    assert!(more.iter().all(|answer| answer.problem(409) == "too_many_replays"));
+    assert_eq!(world.count("replays").await, 20);
+}
+
+#[tokio::test]
 async fn those_of_a_deleted_tenant_are_cancelled_and_forgotten_in_their_time() {
     let world = World::new().await;
     let (tenant, other) = (tenant(&world).await, tenant(&world).await);

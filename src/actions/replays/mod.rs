@@ -7,6 +7,7 @@ mod input;
 use super::{ActionError, Context};
 use crate::domain::ids::{ReplayId, TenantId};
 use crate::domain::replay::{Filter, Progress, Replay, Source, State, Word};
+use crate::store::replays::Started;
 
 pub use forecast::{Forecast, WebhookForecast, forecast};
 pub use input::{Input, Rates, Request};
@@ -35,11 +36,15 @@ pub async fn start(context: &Context, tenant_id: TenantId, request: Request) -> 
         updated_at: now,
         finished_at: None,
     };
-    if !context.store.insert_replay(&replay, MOST_AT_ONCE).await? {
-        let detail = format!(
-            "there are {MOST_AT_ONCE} replays that are running or paused: let one of them end, or cancel it with POST /v1/replays/{{id}}/cancel"
-        );
-        return Err(ActionError::conflict("too_many_replays", detail));
+    match context.store.insert_replay(&replay, MOST_AT_ONCE).await? {
+        Started::Stored => {}
+        Started::TooMany => {
+            let detail = format!(
+                "there are {MOST_AT_ONCE} replays that are running or paused: let one of them end, or cancel it with POST /v1/replays/{{id}}/cancel"
+            );
+            return Err(ActionError::conflict("too_many_replays", detail));
+        }
+        Started::NoTenant => return Err(ActionError::NotFound("tenant")),
     }
     if let Err(error) = context.store.count_replay(tenant_id, replay.id, now).await {
         // It is stored and will be counted by those who work on it: an answer that it failed would only start it twice.

@@ -33,9 +33,31 @@ pub struct DueReplay {
     pub id: ReplayId,
 }
 
+/// What became of a new replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It is stored, and due at once.
+    Stored,
+    /// The tenant has so many unfinished ones already.
+    TooMany,
+    /// There is no such tenant (any more).
+    NoTenant,
+}
+
 impl Store {
-    /// Stores a new replay, which is due at once. `false` where the tenant has so many unfinished ones already.
-    pub async fn insert_replay(&self, replay: &Replay, most: i64) -> Result<bool, StoreError> {
+    /// Stores a new replay, where its tenant has fewer than so many unfinished ones.
+    pub async fn insert_replay(&self, replay: &Replay, most: i64) -> Result<Started, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // New ones of a tenant wait for each other here, or each would count without the others; and for its deletion.
+        let tenant = sqlx::query!(
+            "SELECT FROM tidings.tenants WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            replay.tenant_id as TenantId,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if tenant.is_none() {
+            return Ok(Started::NoTenant);
+        }
         let Filter { webhook_id, event_type, event_id, reason, state, from, to } = &replay.filter;
         let inserted = sqlx::query!(
             "INSERT INTO tidings.replays (tenant_id, id, source, webhook_id, event_type, event_id, reason, delivery_state,
@@ -59,9 +81,10 @@ impl Store {
             replay.created_at,
             most,
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(inserted.rows_affected() == 1)
+        transaction.commit().await?;
+        Ok(if inserted.rows_affected() == 1 { Started::Stored } else { Started::TooMany })
     }
 
     /// One replay, where the tenant has it.
