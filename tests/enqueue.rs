@@ -76,6 +76,21 @@ async fn an_enqueued_event_arrives_as_one_that_was_posted() {
 }
 
 #[tokio::test]
+async fn a_time_of_many_digits_is_the_same_in_sql_and_rest() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let call = "SELECT tidings.enqueue($1, 'a', '1', idempotency_key => $2, occurred_at => $2::text::timestamptz)";
+    for fraction in
+        ["5", "1234567", "0000005", "0000015", "0000025", "1234565", "123456499999999999", "99999951", "000000500001"]
+    {
+        let time = format!("2026-03-21T14:24:11.{fraction}Z");
+        sqlx::query(call).bind(&tenant.id).bind(&time).execute(&world.pool).await.expect("accepted");
+        let event = json!({"type": "a", "data": 1, "idempotency_key": time, "occurred_at": time});
+        assert_eq!(tenant.post("/v1/events", event).await.status, 200, "{time} is another time");
+    }
+}
+
+#[tokio::test]
 async fn a_key_is_the_same_in_sql_and_rest() {
     let world = World::new().await;
     let tenant = world.tenant().await;

@@ -16,13 +16,26 @@ pub fn can_be_written(time: DateTime<Utc>) -> bool {
 }
 
 /// A time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to the microsecond, as the database keeps it: what is made from
-/// memory and what is made from the database must tell the same. A leap second is the next second.
+/// memory and what is made from the database must tell the same. More digits are rounded as Postgres rounds them, so that a time is the
+/// same by either way in. A leap second is the next second.
 #[must_use]
 pub fn read_time(text: &str) -> Option<DateTime<Utc>> {
     // The parser lets a space stand for the `T`, and a minus of typographers for one.
     let is_plain = text.is_ascii() && !text.contains(' ');
     let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?;
-    DateTime::from_timestamp_micros(time.timestamp_micros()).filter(|time| can_be_written(*time))
+    let leap = i64::from(time.timestamp_subsec_nanos() / 1_000_000_000);
+    let seconds = DateTime::from_timestamp(time.timestamp() + leap, 0)?;
+    seconds.checked_add_signed(TimeDelta::microseconds(micros(text)?)).filter(|time| can_be_written(*time))
+}
+
+/// The fraction of a second in a time that is one, to the nearest microsecond, of two equally near ones the even: Postgres reads it as
+/// a double and calls `rint`.
+fn micros(text: &str) -> Option<i64> {
+    let Some(dot) = text.find('.') else { return Some(0) };
+    let end = text[dot + 1..].find(|c: char| !c.is_ascii_digit()).map_or(text.len(), |digits| dot + 1 + digits);
+    let fraction: f64 = text[dot..end].parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is at most a million")]
+    Some((fraction * 1e6).round_ties_even() as i64)
 }
 
 /// As answers write it: as few digits of a second as it takes, and `Z`.
@@ -131,7 +144,15 @@ mod tests {
     #[test]
     fn times_are_read_to_the_microsecond() {
         let micros = |text| read_time(text).map(|time| time.timestamp_micros());
-        assert_eq!(micros("1970-01-01T00:00:01.123456789+00:00"), Some(1_123_456));
+        assert_eq!(micros("1970-01-01T00:00:01.123456789+00:00"), Some(1_123_457));
+        assert_eq!(micros("1970-01-01T00:00:00.99999951-00:00"), Some(1_000_000));
+        assert_eq!(
+            [micros("1970-01-01T00:00:00.0000005Z"), micros("1970-01-01T00:00:00.0000015Z")],
+            [Some(0), Some(2)]
+        );
+        assert_eq!(micros("1969-12-31T23:59:59.9999994Z"), Some(-1));
+        assert_eq!(micros("9999-12-31T23:59:59.9999999Z"), None, "the next year has five digits");
+        assert_eq!(micros("2016-12-31T23:59:60.5Z"), micros("2017-01-01T00:00:00.5Z"));
         assert_eq!(micros("2016-12-31T23:59:60Z"), micros("2017-01-01T00:00:00Z"), "a leap second");
         assert_eq!(micros("1970-01-01t01:00:00+01:00"), Some(0));
         for wrong in ["", "1970-01-01", "1970-13-01T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:00:00"] {
