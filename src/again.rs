@@ -2,8 +2,8 @@
 //!
 //! hyper hands a request, or its body, from one future to another through channels whose ends are polled by the same task, so each
 //! request wakes the task while it is polled. To the scheduler this is a task that yields: it goes to the end of the
-//! queue, and another thread is called to take it over. On a machine with little to do that was more than a third of the
-//! calls from thread to thread.
+//! queue, and another thread is woken to take it over. On a machine with little to do, that was more than a third of the wake-ups between
+//! threads.
 
 use std::future::poll_fn;
 use std::pin::pin;

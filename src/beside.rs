@@ -1,7 +1,7 @@
 //! Work in another runtime.
 //!
-//! Sockets and timers live in the runtime that they are made in. What outlives a request, as a connection does that others use after it,
-//! is made where those are.
+//! Sockets and timers live in the runtime that they are made in. What outlives a request, such as a connection that others use after it, is
+//! made where those others are.
 
 use std::future::pending;
 use std::panic::resume_unwind;

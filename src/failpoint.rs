@@ -1,8 +1,8 @@
 //! Fail points: places on the road of an event where a test can end the process, exactly there.
 //!
-//! Without the feature `failpoints` nothing of this is in the program. With it, the file that the variable [`ORDER`] names says
-//! where to die: `PLACE`, or `PLACE COUNT` for the time of that number that somebody comes by, or `PLACE 1 MARK` for who bears that mark.
-//! The file may be written and removed while the process runs.
+//! Without the feature `failpoints` none of this is in the program. With it, the file that the variable [`ORDER`] names says where to die:
+//! `PLACE`, or `PLACE COUNT` for when somebody comes by for the `COUNT`th time, or `PLACE 1 MARK` for whoever bears that mark, a word. The
+//! file may be written and removed while the process runs.
 
 /// A place where the process can be made to die; in a program that is built without the feature, nothing.
 macro_rules! failpoint {

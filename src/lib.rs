@@ -19,28 +19,28 @@
 //! | decide | [`domain::retry`] | delivered, again at a time, or given up: pure |
 //! | settle | [`store::outbox::settle`] | many results in one statement, each only if its lease is still held |
 //!
-//! Each step takes what the one before it made. That only the holder of a lease settles is checked by the statement itself, which
-//! names the holder and the attempt.
+//! Each step takes what the one before it made. The settling statement itself checks that only the holder of a lease settles: it names the
+//! holder and the attempt.
 //!
 //! # Four ideas
 //!
 //! - **The outbox holds pending deliveries and nothing else.** A delivered one is deleted from it, with its attempt recorded
 //!   in the same statement; its size is the backlog, not the history.
-//! - **A process has one lease** and renews it; every delivery that names the process as holder is leased with it. What waits in
-//!   memory cannot expire, a process that dies loses all at once, and one that was thought dead can settle nothing.
+//! - **A process has one lease** and renews it; every delivery that names the process as holder is covered by it. What waits in memory
+//!   cannot expire on its own, a process that dies loses all of it at once, and one that was thought dead can settle nothing.
 //! - **A delivery's id contains its event's id** ([`domain::ids`]), so every table is ordered by time and the deliveries of an
 //!   event lie together.
 //! - **A dialect is data.** One TOML file describes body, headers, signature, retries and handshake.
 //!
 //! # Rooms, floor by floor
 //!
-//! A room imports only from floors below; rooms on one floor are strangers, but for the fifth, where the parts meet. A test holds the
-//! code to this.
+//! A room is a top-level module. It imports only from floors below; rooms on one floor do not know each other, except on the fifth, where
+//! the parts meet. A test holds the code to this.
 //!
 //! | floor | room | owns |
 //! |---|---|---|
-//! | 0 | [`domain`] | nouns and decisions, without I/O |
-//! | 1 | [`dialect`], [`telemetry`] | wire languages; what operators see |
+//! | 0 | [`domain`]; `again`, `beside`, [`failpoint`] | nouns and decisions, without I/O; futures that wake themselves; work in another runtime; places where tests stop a process |
+//! | 1 | [`dialect`], [`telemetry`]; `turns` | wire languages; what operators see; a share for each tenant |
 //! | 2 | [`store`], [`net`], [`client`], [`embedded`] | Postgres; the way out and its guard; the REST API seen from outside; a private Postgres |
 //! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend, replay |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |

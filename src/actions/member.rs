@@ -1,4 +1,4 @@
-//! A member of a JSON object, as a PATCH must tell it apart: absent, null, or there.
+//! A member of a JSON object, as a PATCH must distinguish it: absent, null, or present.
 
 use serde::{Deserialize, Deserializer};
 

@@ -5,10 +5,10 @@
 //! - An action gets everything it works with from its [`Context`] and its arguments; what must outlast
 //!   a call is in three values that the caller holds: [`accept::Acceptor`], [`catalogue::Catalogues`] and [`webhooks::Trials`].
 //! - Nothing is sent while a transaction is open.
-//! - What the caller can mend is an [`ActionError`] that says how; every fault of an input is told at once.
+//! - What the caller can mend is an [`ActionError`] that says how; all faults of an input are reported together.
 //! - Secrets are sealed and opened in [`vault`] only.
 //!
-//! **To add** an action, add a file named by its verb; what befalls webhooks lies in [`webhooks`], event types in [`catalogue`].
+//! **To add** an action, add a file named by its verb; what happens to webhooks is in [`webhooks`], to event types in [`catalogue`].
 
 pub mod accept;
 pub mod catalogue;
@@ -54,7 +54,7 @@ pub struct Context {
     pub master_keys: MasterKeys,
     /// The way out.
     pub sender: Sender,
-    /// Who is told what was done.
+    /// Where what was done is reported.
     pub telemetry: Telemetry,
 }
 

@@ -1,4 +1,4 @@
-//! Reseal: everything in the database under the master key that seals now, while the service runs.
+//! Reseal: everything in the database is sealed anew with the master key that seals now, while the service runs.
 //!
 //! Pages are read without a lock, sealed anew here, and exchanged in one short statement for what was read, if that is still
 //! there. So it may be ended at any point and begun again, and two may run at once. What escapes a pass, because somebody was

@@ -1,4 +1,4 @@
-//! Resend: an operator's word that a delivery shall be made again, whatever became of it.
+//! Resend: an operator asks that a delivery be made again, whatever became of it.
 
 use super::erase::check_has_data;
 use super::{ActionError, Context};

@@ -1,7 +1,7 @@
 //! The front: where requests come in, before the router.
 //!
-//! Nearly all of them report an event. The router would box each a dozen times on its way, which takes as long as to store it; so these
-//! go to their handler without the router and its layers; what those do is done here. What the router has for the path is the same handler.
+//! Nearly all of them report an event. The router would box each a dozen times on its way, which takes as long as storing it. So these go
+//! to their handler without the router and its layers, and what the layers do is done here. The router has the same handler for the path.
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,7 +1,7 @@
-//! What nobody reads of a request: taken off the wire, so that its sender comes to read the answer.
+//! What nobody reads of a request: taken off the wire, so that its sender gets to read the answer.
 //!
 //! A request may be answered before its body has arrived: the key is wrong, or asks too often, or the body is too large. If the
-//! connection were closed then, with bytes of it unread, the kernel would reset it, and many clients tell of that and not of the answer.
+//! connection were closed then, with bytes of it unread, the kernel would reset it, and many clients report that instead of the answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -7,7 +7,7 @@
 //! | [`auth`] | who asks, for which tenant, and whether they may |
 //! | [`intake`], `body`, `depth` | what a JSON body must be |
 //! | `leftover` | what nobody reads of a body |
-//! | [`query`], [`paging`] | what stands behind the `?`, and how lists go on |
+//! | [`query`], [`paging`] | what follows the `?`, and how lists continue |
 //! | [`problem`], [`kinds`] | everything that can go wrong, in one shape |
 //! | `entrance` | what every request passes: its id, the last word on errors |
 //! | [`openapi`] | the description that the routes give of themselves |
@@ -15,7 +15,7 @@
 //!
 //! **Invariants**
 //! - A handler gets a tenant's id from [`auth::Authorized`] only, so none can forget to ask for the role.
-//! - Who asks is settled before the body is read.
+//! - Who asks is known before the body is read.
 //! - Every answer that is not a success is a [`problem::Problem`].
 //! - A handler reads input, calls one action or the store, and writes the answer; it decides nothing else.
 //!
@@ -64,7 +64,7 @@ struct Parts {
     keyring: auth::Keyring,
     catalogues: Catalogues,
     max_event_bytes: usize,
-    /// What `/openapi.json` answers with; made for the first who asks, since it takes 2 MiB to make.
+    /// What `/openapi.json` answers with; made when first asked for, since making it takes 2 MiB.
     document: OnceLock<Bytes>,
     replay_rates: Rates,
     room: body::Room,

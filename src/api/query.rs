@@ -1,4 +1,4 @@
-//! What stands behind the `?`: parameters that a handler reads one by one. Whatever nobody read is refused by name.
+//! What follows the `?`: parameters that a handler reads one by one. Whatever nobody read is refused by name.
 
 use axum::extract::FromRequestParts;
 use axum::http::Uri;

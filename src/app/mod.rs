@@ -1,7 +1,7 @@
 //! The program put together: configuration → build → [`App`] → run → drain.
 //!
 //! **Invariants**
-//! - Whatever can be wrong with the surroundings is found in [`App::build`], and told in a sentence; after it, the
+//! - Whatever can be wrong with the surroundings is found in [`App::build`] and reported in a sentence; after that, the
 //!   program runs until it is told to stop.
 //! - The end has two steps: first nothing new is accepted or claimed, then what is under way gets a grace time. What is
 //!   left after it is released, so that another process takes it at once.
@@ -77,7 +77,7 @@ impl Role {
 /// How long the collector of traces is waited for at the end.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
-/// How often a process without a dispatcher reads the database's clock; a dispatcher does with each look.
+/// How often a process without a dispatcher reads the database's clock; a dispatcher reads it with each look.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// A program that is ready to run.
@@ -185,7 +185,7 @@ impl App {
     }
 }
 
-/// Keeps the clock with the database's.
+/// Keeps the clock in step with the database's.
 async fn follow(context: &Context) {
     loop {
         let asked = Instant::now();
@@ -223,7 +223,7 @@ pub fn master_keys(config: &Config) -> Result<MasterKeys, AppError> {
     config.secrets.keys().map_err(AppError::MasterKey)?.ok_or(AppError::NoMasterKey)
 }
 
-/// A running clock that starts with this host's time. Whoever has a database lets it follow that.
+/// A running clock that starts with this host's time. Whoever has a database lets it follow the database's.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that seeds the clock")]
 pub fn wall_clock() -> Clock {

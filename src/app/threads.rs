@@ -1,11 +1,10 @@
 //! Threads: how a process shares the processors out.
 //!
-//! A runtime's tasks are taken up by whichever of its threads is free, and what one thread has in its caches and took from the
-//! allocator, another goes on with and gives back. So a process that accepts and delivers has two runtimes: the *API's* reads requests
-//! and answers them, and in the *main* one is stored and sent. An event and its answer pass between them, and the rest of a delivery
-//! stays where it is. On two processors that saves an eighth of Tidings' CPU (`docs/performance.md`), and deliveries go on beside a
-//! request that takes long. Who delivers slower than it accepts should not accept faster: that events are stored in the main runtime,
-//! too, sees to it.
+//! A runtime's tasks are taken up by whichever of its threads is free, so one thread goes on with what another has in its caches, and frees
+//! what another allocated. So a process that accepts and delivers has two runtimes: the *API's* reads requests and answers them, and the
+//! *main* one stores and sends. An event and its answer pass between them, and the rest of a delivery stays where it is. On two processors
+//! that saves an eighth of Tidings' CPU (`docs/performance.md`), and deliveries go on while a request takes long. A process that delivers
+//! more slowly than it accepts should not accept faster: storing events in the main runtime, too, sees to that.
 //!
 //! A process that has one thread does everything in it: where several share the processors, that is cheapest.
 

@@ -17,8 +17,8 @@
 //! **To add** a command: a variant of [`Command`] with a sentence and an example, and a file here. One that calls the REST API
 //! goes to [`operator`].
 
-/// `println!` of what happens, to a reader who may be gone already (`| head`), which is no reason to panic or to end. What a command
-/// is for is written with `writeln!`: a full disk is a failure then, and a reader who is gone is none ([`Failure::is_closed`]).
+/// `println!` for what happens, to a reader who may be gone already (`| head`), which is no reason to panic or to end. What a command is
+/// for is written with `writeln!`: there a full disk is a failure, and a reader who is gone is not ([`Failure::is_closed`]).
 macro_rules! say {
     ($($text:tt)*) => {
         // Whoever does not read on does not miss it.

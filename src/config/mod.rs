@@ -4,8 +4,8 @@
 //!
 //! **Invariants**
 //! - Each room owns its section's struct, defaults and ranges; this module only assembles them.
-//! - A wrong section, key or value stops the program, and is told with the file and line, or the variable, and with
-//!   what is allowed. All of them are told at once.
+//! - A wrong section, key or value stops the program, and is reported with the file and line, or the variable, and with
+//!   what is allowed. All of them are reported together.
 //! - No secret's value is in an error, in `Debug` or in what [`Loaded`] shows.
 //!
 //! **To add** a key: the room's struct and its `Default`, and a commented line in `config/default.toml`. A test compares
@@ -42,7 +42,7 @@ pub struct Config {
     pub database: store::Config,
     /// Keys that protect other secrets.
     pub secrets: Secrets,
-    /// Where may be sent to.
+    /// Where requests may be sent.
     pub egress: net::Config,
     /// The loop that delivers.
     pub dispatch: dispatch::Config,

@@ -8,7 +8,7 @@ use super::sign::Subject;
 use crate::domain::ids::EventId;
 use crate::domain::secret::same;
 
-/// A dialect's challenge. It is signed like an event ([`Challenge::subject`] tells of what).
+/// A dialect's challenge. It is signed like an event ([`Challenge::subject`] says as what).
 #[derive(Debug, Clone)]
 pub struct Challenge {
     pub(super) event_type: String,

@@ -45,7 +45,7 @@ pub(super) enum Algorithm {
     Sha512,
 }
 
-/// What of a secret is the key.
+/// Which part of a secret is the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum KeyForm {
@@ -66,13 +66,13 @@ pub(super) struct RandomText {
 }
 
 impl RandomText {
-    /// Writes a fresh one from chance.
+    /// Makes a fresh one from random bytes.
     pub(super) fn make(&self, random: &[u8; 32]) -> Secret {
         let used = &random[..self.random_bytes.min(random.len())];
         format!("{}{}", self.prefix, self.encoding.encode(used)).into()
     }
 
-    /// Why it cannot be as it is, and under which key.
+    /// What is wrong with it, and under which key.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         if !self.prefix.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(("prefix", "must be visible ASCII characters".to_owned()));
@@ -84,7 +84,7 @@ impl RandomText {
     }
 }
 
-/// How secrets look and what of them signs.
+/// How secrets look and which part of them signs.
 #[derive(Debug, Clone)]
 pub(super) struct SecretShape {
     pub(super) text: RandomText,
@@ -157,8 +157,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Stands for secrets that are no longer kept, where an old request is shown: in the places of the signatures and the
-    /// token come these texts.
+    /// Stands for secrets that are no longer kept, where an old request is shown: this text takes the place of the
+    /// signatures.
     pub const FORGOTTEN: &str = "[forgotten]";
     /// Stands for a token where a request is shown.
     pub const REDACTED: &str = "[redacted]";

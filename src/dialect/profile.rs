@@ -40,7 +40,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Reads a dialect's file. The error names the key and what is allowed; who knows the file's name adds it.
+    /// Reads a dialect's file. The error names the key and what is allowed; whoever knows the file's name adds it.
     pub fn parse(toml_text: &str) -> Result<Self, DialectError> {
         let file = File::read(toml_text)?;
         file.check_offer()?;
@@ -95,7 +95,8 @@ impl Profile {
         &self.source
     }
 
-    /// That of it which deliveries depend on: all but the examples. [`Profile::restore`] of it renders and signs the same, now and later.
+    /// The part that deliveries depend on: all but the examples. What [`Profile::restore`] makes of it renders and signs the same, now and
+    /// later.
     #[must_use]
     pub fn revision_source(&self) -> &str {
         &self.revision_source
@@ -118,7 +119,7 @@ impl Profile {
         self.event_types.as_deref()
     }
 
-    /// Every header it sets, as the vendor spells it; a webhook's own headers may not have these names in any case.
+    /// Every header it sets, as the vendor spells it; a webhook's own headers may not have these names, however they are capitalised.
     pub fn header_names(&self) -> impl Iterator<Item = &str> {
         self.headers.iter().map(|header| &*header.name)
     }
@@ -165,14 +166,14 @@ impl Profile {
         self.secret.text.make(random)
     }
 
-    /// A fresh token, made from chance that the secret was not made from; `None` where the dialect has none.
+    /// A fresh token, made from other random bytes than the secret; `None` where the dialect has none.
     #[must_use]
     pub fn new_token(&self, random: &[u8; 32]) -> Option<Secret> {
         self.token.as_ref().map(|token| token.make(random))
     }
 
     /// Prepares what signs: `secrets`, newest first, and the token where the dialect has one (else it is ignored).
-    /// Fails on a secret that does not have the dialect's form, on none, and on a missing token.
+    /// Fails on a secret that does not have the dialect's form, on no secret at all, and on a missing token.
     pub fn keys(&self, secrets: &[Secret], token: Option<&Secret>) -> Result<Keys, DialectError> {
         let wrong = |key: &str, problem: &str| {
             DialectError::at(key, problem).within(format!("a webhook of the dialect `{}`", self.name))

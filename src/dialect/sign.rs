@@ -67,7 +67,7 @@ pub(super) struct Signature {
     pub(super) separator: Option<String>,
 }
 
-/// What of an event its headers tell.
+/// What the headers tell of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// The event's id.

@@ -20,7 +20,7 @@ pub enum VerifyError {
     /// A header does not have the form that the dialect gives it, or contradicts another one.
     #[error("the header `{0}` does not have the form that this dialect gives it, or contradicts another one")]
     MalformedHeader(String),
-    /// The static token is another one.
+    /// The static token is not the expected one.
     #[error("the token is not the webhook's")]
     WrongToken,
     /// No signature was made with one of the secrets from these bytes.

@@ -1,4 +1,4 @@
-//! The lanes for `benches/`, which stand outside: the real ones, behind the few calls that a measurement makes.
+//! The lanes for `benches/`, which are outside the crate: the real ones, behind the few calls that a measurement makes.
 
 use super::lanes::{self, Pace};
 use crate::domain::ids::WebhookId;

@@ -1,4 +1,4 @@
-//! Chores: what some dispatcher has to do now and then.
+//! Chores: what one dispatcher or another has to do now and then.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::store::StoreError;
 
 /// How often it is asked whether a dispatcher stopped renewing.
 const RESCUE: Duration = Duration::from_secs(1);
-/// How often deliveries are looked for that name a holder nobody knows.
+/// How often to look for deliveries that name a holder nobody knows.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How often partitions are made ahead.
 const PARTITIONS: Duration = Duration::from_hours(1);
-/// How often attempts that are new are described for the feed. One that is not yet is found as well, at some cost.
+/// How often new attempts are described for the feed. One not yet described is found as well, at some cost.
 const DESCRIBE: Duration = Duration::from_secs(10);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Frees what dispatchers held that stopped, and cancels what is left of deleted webhooks.
+    /// Frees what dispatchers that stopped held, and cancels what is still pending for deleted webhooks.
     async fn rescue(&self, context: &Context) -> Result<(), StoreError> {
         let Context { store, clock, telemetry, .. } = context;
         let running_for = clock.running_for();
@@ -70,8 +70,8 @@ impl Chores {
 }
 
 impl Dispatcher {
-    /// What is not on the road of a delivery, beside the looks: it takes connections that the API has, too, and no delivery waits for those.
-    /// Of what is done, none waits for another: a lock that somebody holds must not keep what a dead process held.
+    /// Does what is not on the road of a delivery, beside the looks: it shares connections with the API, and no delivery waits for those.
+    /// None of these tasks waits for another: a lock that somebody holds must not hold back what a dead process held.
     pub(super) async fn keep_up(&self, shutdown: &CancellationToken) {
         let poll = self.config.poll();
         let rescue = steadily(poll, shutdown, "what other dispatchers held is looked for later", || self.rescue());

@@ -15,11 +15,11 @@ use crate::store::outbox::claim::{DueLane, LaneQuota};
 
 /// Deliveries claimed in one statement.
 const CLAIM: usize = 500;
-/// What has been due for longer is late: it is claimed beside what is handed over, as far as its lane has room.
+/// What has been due for longer than this is late: it is claimed besides what is handed over, as far as its lane has room.
 const LATE: TimeDelta = TimeDelta::milliseconds(250);
-/// So many in one statement, with more that is late behind them, are worth another one at once.
+/// This many in one statement, with late ones left behind, are worth another statement at once.
 const WORTH_ANOTHER: usize = 64;
-/// How long nothing is claimed of a webhook whose delivery could not be prepared: until somebody has had time to look.
+/// How long nothing is claimed for a webhook whose delivery could not be prepared: time for somebody to look into it.
 const LONG_REST: Duration = Duration::from_secs(30);
 /// The same where only the database was away.
 const SHORT_REST: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const SHORT_REST: Duration = Duration::from_secs(1);
 pub(super) enum Waiting {
     /// Something is due that a rate limit may let through soon.
     ForGates,
-    /// Nothing that would be let through for the asking.
+    /// Nothing that merely asking again soon would let through.
     ForNothing,
 }
 
@@ -82,7 +82,7 @@ impl Dispatcher {
         Ok(waiting)
     }
 
-    /// Cuts the quotas of webhooks with a rate limit down to what that has room for.
+    /// Cuts the quotas of webhooks with a rate limit down to what the limit has room for.
     async fn within_rates(&self, quotas: Vec<LaneQuota>) -> Result<Vec<LaneQuota>, StoreError> {
         let (limited, mut free): (Vec<_>, Vec<_>) =
             quotas.into_iter().partition(|quota| quota.lane.rate_limit.is_some());
@@ -114,7 +114,7 @@ impl Dispatcher {
         }
     }
 
-    /// Shares one claim out among the lanes that are due and have room, beginning anywhere.
+    /// Shares one claim out among the lanes that are due and have room, beginning at a random one.
     fn quotas(&self, due: &[DueLane], now: DateTime<Utc>) -> Vec<LaneQuota> {
         let lanes = self.lanes();
         let resting = self.resting();
@@ -151,7 +151,7 @@ impl Dispatcher {
     }
 }
 
-/// Whether a lane's oldest delivery has waited for too long. Where its webhook has a rate limit, all of it waits in the database.
+/// Whether a lane's oldest delivery has waited for too long. A lane with a rate limit is never late: all of it waits in the database.
 fn is_late(lane: &DueLane, now: DateTime<Utc>) -> bool {
     lane.rate_limit.is_none() && now - lane.due_at > LATE
 }

@@ -25,10 +25,10 @@ use crate::telemetry::meters;
 /// A view of the webhooks is good for this long.
 pub(super) const VALIDITY: Duration = Duration::from_secs(1);
 
-/// For how long a receiver's word about its webhook is taken from here, until the database knows and the view is renewed.
+/// For how long a receiver's word about its webhook counts here, until the database knows and the view is renewed.
 const HUSH: Duration = Duration::from_secs(1);
 
-/// For how long it is known of an event that its data was deleted: longer than a claim or a request takes that began before.
+/// For how long it is remembered that an event's data was deleted: longer than any claim or request takes that began before.
 const ERASED: Duration = Duration::from_hours(1);
 
 /// Destinations kept; beyond that, any one makes room for the next.
@@ -54,7 +54,7 @@ pub(super) struct Language {
 
 /// What the lanes have to know of a look.
 pub(super) enum Changes {
-    /// What happened before it cannot be told: the first one, or the first after another server may have taken over.
+    /// What changed before it is not known: it is the first look, or the first after another server may have taken over.
     All,
     /// Webhooks that were changed, and events whose data was deleted.
     Of(HashSet<WebhookId>, Vec<EventId>),
@@ -62,14 +62,14 @@ pub(super) enum Changes {
 
 struct Known {
     destinations: HashMap<WebhookId, Arc<Destination>>,
-    /// Webhooks whose receivers want nothing until a time, at the revision that they said it of.
+    /// Webhooks whose receivers want nothing until a time, with the revision that they said it of.
     hushed: HashMap<WebhookId, (i32, DateTime<Utc>)>,
     /// Events whose data was deleted, and when that was learnt.
     erased: HashMap<EventId, Instant>,
     /// What the last look saw, and when it began.
     seen: Option<Snapshot>,
     seen_at: Option<Instant>,
-    /// The era of connections that it saw it in: who took over may count transactions anew that it had not heard of.
+    /// The era of connections that it saw it in: a server that took over may reuse the numbers of transactions it had not heard of.
     era: u64,
     /// The numbers under which the database was told what is in force here; none since something changed.
     told: Vec<DispatcherId>,
@@ -159,7 +159,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Parts what was claimed from that whose data was deleted meanwhile.
+    /// Separates what was claimed from those whose data was deleted meanwhile.
     pub(super) fn without_erased(&self, claimed: Vec<Claimed>) -> (Vec<Claimed>, Vec<Claimed>) {
         let known = self.known();
         if known.erased.is_empty() {
@@ -225,7 +225,7 @@ impl Directory {
         }
     }
 
-    /// Reads destinations. One that does not open is left out among others, and an error alone.
+    /// Reads destinations. One that cannot be opened is left out if it is among others, and an error if it is alone.
     async fn read(
         &self,
         wanted: Vec<(TenantId, WebhookId)>,

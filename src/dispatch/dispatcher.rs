@@ -31,8 +31,8 @@ use crate::store::outbox::accept::HandOff;
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
 
-/// The pause while a webhook with a rate limit has something due, whatever the usual one is: what its gate lets through may be late by
-/// a fifth of a second, and after more than that the rest of it is lost.
+/// The pause while a webhook with a rate limit has something due, whatever the usual one is: what its gate lets through may be a fifth of a
+/// second late; whatever would be later than that is lost.
 const GATES_PAUSE: Duration = Duration::from_millis(100);
 
 /// Delivers what is due, as long as it is told to.
@@ -168,7 +168,7 @@ impl Dispatcher {
         self.directory.tell(self.lease.ids()).await
     }
 
-    /// Takes back what waits and is such, to be released by the next look.
+    /// Takes back what waits and matches, to be released by the next look.
     fn take_back(&self, is_such: impl Fn(&Claimed) -> bool) {
         let waiting = self.lanes().withdraw_those(is_such);
         self.returned().extend(waiting);
@@ -216,7 +216,7 @@ impl Dispatcher {
         }
     }
 
-    /// Queues what was claimed, as far as there is room; the rest goes back, and what was erased while it was being claimed.
+    /// Queues what was claimed, as far as there is room; the rest goes back, as does what was erased while it was being claimed.
     pub(super) fn enqueue(self: &Arc<Self>, claimed: Vec<Claimed>) {
         let (hired, rest) = {
             let mut lanes = self.lanes();
@@ -245,7 +245,8 @@ impl Dispatcher {
         self.employ(hired);
     }
 
-    /// What to lease under; `None` while nothing may be leased. Before there is a view nothing is: of changes until then there is no news.
+    /// What to lease under; `None` while nothing may be leased. Before there is a view nothing is leased: there is no news of changes until
+    /// then.
     pub(super) fn claims_under(&self) -> Option<Holder> {
         // The end waits for every clone of a holder, so that is taken before it is asked whether this is the end.
         let holder = self.lease.holder()?;

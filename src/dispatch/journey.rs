@@ -25,7 +25,7 @@ use crate::store::outbox::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
 const STALE_PAUSE: Duration = Duration::from_millis(10);
-/// Tells the receiver which trace it takes part in; not signed, so that a proxy may make its own of it.
+/// Tells the receiver which trace it takes part in; not signed, so that a proxy may replace it with its own.
 const TRACEPARENT: &str = "traceparent";
 /// Between two tries to record what a receiver said about its webhook.
 const EFFECT_PAUSE: Duration = Duration::from_millis(200);

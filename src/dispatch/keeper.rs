@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_hours(1);
 /// After one that was put off, because somebody stood in the way.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// Keeps house for all processes: of several, one does at a time.
+/// Keeps house for all processes: one of them does so at a time.
 #[derive(Debug, Clone)]
 pub struct Keeper {
     store: Store,
@@ -25,7 +25,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper that keeps events for so many days.
+    /// A keeper that keeps events for this many days.
     #[must_use]
     pub const fn new(store: Store, clock: Clock, days: u32) -> Self {
         Self { store, clock, days }

@@ -2,8 +2,8 @@
 //!
 //! A statement that claims can fail after it took effect: the connection broke, or the answer was lost. What it leased then
 //! names this process as holder, but this process does not know of it. So after a doubt the process goes on under a new
-//! number, gives back what waits under the old one, keeps that alive until all that is under way under it is settled, and then
-//! gives it up, which frees the rest.
+//! number, gives back what waits under the old one, keeps the old one alive until everything under way under it is settled, and then gives
+//! it up, which frees the rest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::meters::Meters;
 
 /// The lease as this process knows it: measured by how long the clock has been running, from before the database was asked,
-/// so it never believes to hold one for longer than the database does.
+/// so it never believes that it holds one for longer than the database does.
 #[derive(Debug)]
 pub(super) struct Lease {
     clock: Clock,

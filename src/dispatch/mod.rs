@@ -6,11 +6,11 @@
 //!   look: due lanes, claim ┘     ▲                                  │
 //!                                └────────── the next one ──────────┘
 //! ```
-//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes over changed webhooks, at a steady pace. The
+//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes note of changed webhooks, at a steady pace. The
 //! *look* gives back what cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells
-//! how webhooks fare, none of it in the way of another. [`Dispatcher::tick`] is one of each.
-//! Beside them, workers take claimed deliveries out of the lanes one after another, and each makes a delivery's whole
-//! [`journey`]; where there is nothing to start, they rest ([`workers`]). What results say of webhooks is counted in [`vitals`].
+//! how webhooks fare, with no part waiting for another. [`Dispatcher::tick`] is one round of each. Beside them, workers take claimed
+//! deliveries out of the lanes one after another, and each takes a delivery through its whole [`journey`]; where there is nothing to start,
+//! they rest ([`workers`]). What results say about webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
 //! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].

@@ -1,4 +1,4 @@
-//! Waiting for quiet, for tests: they steer the clock, and must know when there is nothing more to come of the time that it shows.
+//! Waiting for quiet, for tests: they steer the clock, and must know when nothing more will happen at the time that it shows.
 
 use std::sync::Arc;
 

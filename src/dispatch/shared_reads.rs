@@ -1,4 +1,4 @@
-//! Shared reads: what is asked for at the same time is read at once.
+//! Shared reads: what is asked for at the same time is read together.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Makes one read of many at the same time. One is under way at a time; keys that are asked for meanwhile are read together by the
-/// next caller that gets its turn.
+/// Turns many reads at the same time into one. One is under way at a time; keys that are asked for meanwhile are read together by the next
+/// caller that gets its turn.
 pub(super) struct SharedReads<K, V> {
     waiting: Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>,
     turn: tokio::sync::Mutex<()>,
@@ -20,8 +20,8 @@ impl<K, V> Default for SharedReads<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> SharedReads<K, V> {
-    /// What `read` has for a key; it is asked after this began. Where another's reading fails, ends early or leaves the key out, it is
-    /// read once more, for this one alone.
+    /// What `read` has for a key, asked after this call began. Where another caller's reading fails, ends early or leaves the key out, the
+    /// key is read once more, for this caller alone.
     pub(super) async fn ask<E, R>(&self, key: K, read: impl Fn(Vec<K>) -> R) -> Result<Option<V>, E>
     where
         R: Future<Output = Result<HashMap<K, V>, E>>,

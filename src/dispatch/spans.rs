@@ -8,7 +8,7 @@ use crate::domain::retry::Verdict;
 use crate::domain::trace::TraceParent;
 use crate::telemetry::traces::{Kind, Span, Tracer};
 
-/// An attempt under way, and the part of it that is.
+/// An attempt under way, and the part of it that is under way.
 pub(super) struct AttemptSpans {
     attempt: Span,
     part: Option<Span>,

@@ -1,11 +1,11 @@
 //! Vitals: what this process sees of each webhook's health, told to the database every few seconds.
 //!
-//! Nothing of it is on the road of a delivery: recorded results are counted in memory, and a tick now and then adds a slice of the
-//! counts up in the database, many webhooks a statement. A process that is killed takes at most [`TELL`] of statistics with it (of
-//! deliveries, nothing), so a webhook may look a few attempts better or worse than it was; one that ends in order tells all.
+//! None of it is on the road of a delivery: recorded results are counted in memory, and a tick now and then adds a slice of the counts to
+//! those in the database, many webhooks a statement. A process that is killed takes at most [`TELL`] of statistics with it (and no
+//! deliveries), so a webhook may look a few attempts better or worse than it was; one that ends in order tells all.
 //!
-//! After telling, whoever does it also looks for stretches of failures that have lasted (`crate::domain::health`): the statements that
-//! report and disable are guarded by what they change, so several processes do it once.
+//! After telling, the same process also looks for stretches of failures that have lasted (`crate::domain::health`): the statements that
+//! report and disable are guarded by what they change, so that among several processes it is done once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

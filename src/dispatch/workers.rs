@@ -1,6 +1,6 @@
 //! Workers: tasks that take one delivery after another, and rest where there is none to start.
 //!
-//! A worker is a task of several KiB. To begin one for each delivery, where lanes are short, costs more than to sign.
+//! A worker is a task of several KiB. Where lanes are short, to begin one for each delivery would cost more than to sign.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -77,13 +77,13 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Workers at rest. `W` is what a worker is given to work with; at rest it holds nothing of it, so a crew keeps nobody alive.
+/// Workers at rest. `W` is what a worker is given to work with; at rest it holds none of that, so a crew keeps nothing alive.
 #[derive(Debug)]
 pub(super) struct Crew<W>(Mutex<Resting<W>>);
 
 #[derive(Debug)]
 struct Resting<W> {
-    /// Who came last is called first: it has most of what it needs in the processor's caches.
+    /// The last to come is called first: it has most of what it needs in the processor's caches.
     workers: Vec<oneshot::Sender<W>>,
     /// How many at the bottom have not been called since the last [`Crew::thin`].
     spare: usize,

@@ -16,8 +16,8 @@ pub fn can_be_written(time: DateTime<Utc>) -> bool {
 }
 
 /// A time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to the microsecond, as the database keeps it: what is made from
-/// memory and what is made from the database must tell the same. More digits are rounded as Postgres rounds them, so that a time is the
-/// same by either way in. A leap second is the next second.
+/// memory and what is made from the database must agree. More digits are rounded as Postgres rounds them, so that a time is the same by
+/// either way in. A leap second counts as the next second.
 #[must_use]
 pub fn read_time(text: &str) -> Option<DateTime<Utc>> {
     // The parser lets a space stand for the `T`, and a minus of typographers for one.
@@ -38,7 +38,7 @@ fn micros(text: &str) -> Option<i64> {
     Some((fraction * 1e6).round_ties_even() as i64)
 }
 
-/// As answers write it: as few digits of a second as it takes, and `Z`.
+/// As answers write it: no more fractional digits than it takes, and `Z`.
 #[must_use]
 pub fn write_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
@@ -88,9 +88,8 @@ impl Clock {
         DateTime::from_timestamp_micros(micros).unwrap_or_default()
     }
 
-    /// Takes over what the database's clock said within the time that its answer was `waited` for. It said so at some moment
-    /// of that time, so only what cannot be is corrected: an answer that comes late, as to a process that was stopped meanwhile,
-    /// must not put a clock back that was right.
+    /// Takes over what the database's clock said at some moment of the time that its answer was `waited` for. Only a time that cannot be
+    /// right is corrected: an answer that comes late, as to a process that was stopped meanwhile, must not set back a clock that was right.
     pub fn follow(&self, database_now: DateTime<Utc>, waited: Duration) {
         if !self.0.steered {
             let at_origin = self.0.micros_at_origin.load(Ordering::Relaxed);

@@ -66,8 +66,8 @@ pub fn is_event_pattern(text: &str) -> bool {
     text == "*" || is_event_type(text.strip_suffix(".*").unwrap_or(text))
 }
 
-/// Whether a pattern names an event type. `*` means every type that producers report: who wants Tidings' own says so, by name or
-/// by prefix.
+/// Whether a pattern names an event type. `*` means every type that producers report: whoever wants Tidings' own says so, by name or by
+/// prefix.
 #[must_use]
 pub fn pattern_matches(pattern: &str, event_type: &str) -> bool {
     match pattern.strip_suffix('*') {

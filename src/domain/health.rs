@@ -11,8 +11,8 @@
 //! ```
 //! A stretch has lasted from its first failure to its *last*: a webhook to which nothing is sent does not get worse.
 //!
-//! What processes saw of one webhook is put together by time: the last success of anybody ends the stretch of everybody, and what
-//! failed after it begins the new one.
+//! What processes saw of one webhook is merged by time: the last success that any of them saw ends the stretch for all, and the first
+//! failure after it begins the new one.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Traffic {
 /// Traffic is counted by quarters of an hour.
 pub const QUARTER: Duration = Duration::from_mins(15);
 
-/// When the quarter of a time began.
+/// When the quarter of an hour that a time lies in began.
 #[must_use]
 pub fn quarter_of(at: DateTime<Utc>) -> DateTime<Utc> {
     let quarter = i64::try_from(QUARTER.as_secs()).unwrap_or(1);
@@ -136,7 +136,7 @@ impl Streak {
         }
     }
 
-    /// Both, where this one was seen after `earlier`.
+    /// The two together, where this one was seen after `earlier`.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
         let (last_success_at, last_failure_at) =

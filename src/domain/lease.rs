@@ -67,7 +67,7 @@ pub struct Claimed {
     pub attempt: u16,
     /// Attempts made before the last resend.
     pub attempts_before: u16,
-    /// How often in a row its lease ended without a result.
+    /// How many times in a row its lease ended without a result.
     pub lapses: u16,
     /// What is delivered.
     pub event: Arc<Event>,
@@ -77,7 +77,7 @@ pub struct Claimed {
     pub claimed_at: DateTime<Utc>,
 }
 
-/// A delivery whose lease ended so often in a row without a result is given up: it may be what its processes died of.
+/// A delivery whose lease ended this many times in a row without a result is given up: it may be what its processes died of.
 pub const MOST_LAPSES: u16 = 5;
 
 impl Claimed {

@@ -42,7 +42,7 @@ pub enum SecretError {
         /// Which keys are configured, by their ids, for people.
         configured: String,
     },
-    /// Two of the configured keys are one.
+    /// Two of the configured keys are the same.
     #[error("the master key whose id is `{0}` is configured twice: each must be different")]
     SameMasterKey(String),
     /// The ciphertext was changed, or belongs to another webhook.

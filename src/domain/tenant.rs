@@ -76,7 +76,7 @@ pub struct ApiKey {
 pub struct Rate {
     /// Requests a second.
     pub per_second: NonZeroU32,
-    /// Requests at once, out of rest.
+    /// Requests at once, after a rest.
     pub burst: NonZeroU32,
 }
 
@@ -118,8 +118,8 @@ impl Role {
         }
     }
 
-    /// Whether a key with this role may do what asks for `other`. Who manages or operates may also look; a producer's key, which
-    /// lies in many services, shows nothing.
+    /// Whether a key with this role may do what requires `other`. Whoever manages or operates may also read; a producer's key, which lies
+    /// in many services, shows nothing.
     #[must_use]
     pub fn includes(self, other: Self) -> bool {
         self == other || (other == Self::Viewer && self != Self::Producer)

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct TraceParent {
     /// The trace; not zero.
     pub trace_id: u128,
-    /// The span that goes on; not zero.
+    /// The span that is continued; not zero.
     pub span_id: u64,
     /// Bit 0: somebody decided that this trace is recorded.
     pub flags: u8,
@@ -17,8 +17,8 @@ impl TraceParent {
     /// Bytes of the form that is stored.
     pub const BYTES: usize = 25;
 
-    /// Reads the header's value. One of a later version is read as far as this one goes; what is malformed is as if there were
-    /// none, as the standard wants it.
+    /// Reads the header's value. One of a later version is read as far as this version knows it; a malformed one is treated as absent, as
+    /// the standard wants it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (version, rest) = text.split_at_checked(2)?;

@@ -77,7 +77,7 @@ pub struct Webhook {
     pub metadata: Map<String, Value>,
     /// Where it stands.
     pub state: State,
-    /// Why Tidings disabled it; exactly where it did.
+    /// Why Tidings disabled it; set exactly where it did.
     pub disabled_reason: Option<String>,
     /// When a receiver of it was first known to want events: from then on its events are owed, and held while it is not active.
     pub verified_at: Option<DateTime<Utc>>,
@@ -125,7 +125,7 @@ impl Webhook {
         self.disabled_reason = None;
     }
 
-    /// Its URL is another one; what was running must be verified again, unless this URL was the one verified last.
+    /// Its URL becomes another one; a webhook that was running must be verified again, unless this URL was the one verified last.
     pub fn redirect(&mut self, url: String) {
         self.url = url;
         if matches!(self.state, State::Active | State::PendingVerification) {

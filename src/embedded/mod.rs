@@ -4,7 +4,7 @@
 //! ```text
 //! database.data_dir/         entered by everyone, written by us
 //!   start.lock               held exclusively while a server is started, attached to or stopped
-//!   users.lock               held in common by every live `Server`: whoever can hold it alone is the last one
+//!   users.lock               shared by every live `Server`: whoever can hold it exclusively is the last one
 //!   password                 of the user `tidings`; 0600, owned by whoever Postgres runs as
 //!   postgres/                Postgres' own data folder, 0700, owned likewise; it exists only when it is complete
 //!   postgres.log             the log of the present server; `postgres.log.old` is the one before
@@ -15,8 +15,8 @@
 //! - What Postgres acknowledged is on disk: `fsync` and `synchronous_commit` stay on, and a new data folder is synced
 //!   before it gets its name.
 //! - It listens on 127.0.0.1 alone, wants a password (SCRAM), and has no socket file.
-//! - It never runs as root, and lives apart from us: Ctrl-C or `kill -9` of a Tidings process does not touch it, the
-//!   next start attaches to it. Only the last [`Server::stop`] stops it.
+//! - It never runs as root, and lives apart from us: Ctrl-C or `kill -9` of a Tidings process does not touch it, and
+//!   the next start attaches to it. Only the last [`Server::stop`] stops it.
 //! - `postmaster.pid` is removed only on proof that the process it names is another program.
 //! - A data folder belongs to one host (the locks and process ids mean nothing elsewhere).
 //! - No SQL client here: the database `tidings` is made in single-user mode, everything else belongs to the store.

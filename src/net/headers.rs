@@ -131,7 +131,7 @@ pub fn check_custom_headers<'a, R: AsRef<str>>(
 }
 
 impl Headers {
-    /// A copy with room for so many more, and for those of every request: it is not grown, and hashed anew, for each attempt.
+    /// A copy with room for this many more, and for those of every request, so that it is not grown and hashed anew for each attempt.
     #[must_use]
     pub fn with_room(&self, more: usize) -> Self {
         let mut headers = self.clone();

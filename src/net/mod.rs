@@ -5,7 +5,7 @@
 //! | [`target`] | which URLs are accepted, and in which form they are kept |
 //! | [`guard`] | which addresses, names, ports and connections are sent to |
 //! | `dial` | how a connection is made: names looked up and vetted, sockets vetted, TLS |
-//! | `pool` | connections that serve again |
+//! | `pool` | connections that are used again |
 //! | [`headers`] | which headers a tenant may add |
 //! | [`sender`], `answer` | one POST and its answer |
 //! | `classify` | what a failure means |
@@ -14,11 +14,11 @@
 //! - Nothing else in Tidings connects to a receiver, and every [`Sender`] asks its [`Guard`] three times: before each
 //!   request for what the URL says, before each connection for all that the name resolves to, and, before a byte is
 //!   written, for where the connected socket really leads. One forbidden address refuses a name as a whole.
-//! - A pooled connection leads to an address that was vetted, also when its name means another one by now. It takes no
-//!   request that begins later than its first minute, so a name's move is followed soon.
+//! - A pooled connection leads to an address that was vetted, even if its name means another one by now. It takes no
+//!   request that begins after its first minute, so a name's move is followed soon.
 //! - A request is sent once: no redirect, no retry, no proxy (there is none to configure). What may have reached the
 //!   receiver counts as an attempt.
-//! - No receiver holds up another, nor gathers anything here: bounded are the look-ups of a domain, the requests on a shared
+//! - No receiver holds up another, nor makes anything pile up here: there are bounds for the look-ups of a domain, the requests on a shared
 //!   connection, what precedes an answer over HTTP/1, and what is left to be sent after one.
 //! - [`Sender::send`] does not fail: whatever a receiver does is an [`Outcome`](crate::domain::outcome::Outcome), within
 //!   the time and the bytes set for it. The status line decides between success and failure.

@@ -64,7 +64,7 @@ impl Sender {
         tls::client_config(config).map(drop)
     }
 
-    /// With another resolver, and connections that serve again until they are of this age.
+    /// With another resolver, and connections that are used again until they are this old.
     pub(super) fn with<L: Lookup>(config: &Config, lookup: L, max_age: Duration) -> Result<Self, ConfigError> {
         config.validate()?;
         let guard = Guard::new(config);
@@ -83,7 +83,7 @@ impl Sender {
         &self.guard
     }
 
-    /// As [`Sender::send`], for who is in another runtime: the connection lives on with those of the deliveries.
+    /// As [`Sender::send`], for callers in another runtime: the connection lives on with those of the deliveries.
     pub async fn send_beside(&self, request: Request) -> Outcome {
         let sender = self.clone();
         beside(&self.runtime, async move { sender.send(request).await }).await
@@ -98,7 +98,7 @@ impl Sender {
         sent.unwrap_or_else(|| unreachable!("it is wanted"))
     }
 
-    /// As [`Sender::send`], unless it is not wanted any more once there is a connection: then it is `None`, and nothing was sent.
+    /// As [`Sender::send`], unless the request is no longer wanted once there is a connection: then `None`, and nothing was sent.
     pub async fn send_if(&self, request: Request, is_wanted: Wanted<'_>) -> Option<Outcome> {
         let start = Instant::now();
         // What is plain to see is judged anew for each request: a pooled connection has no further say in it.

@@ -1,4 +1,4 @@
-//! What can go wrong with the database, as the rooms above tell it apart.
+//! What can go wrong with the database, as the rooms above distinguish it.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 

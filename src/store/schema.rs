@@ -1,4 +1,4 @@
-//! The schema: bringing it to this version beside programs that run, and telling whether a program can work with it.
+//! The schema: bringing it to this version while programs run, and telling whether a program can work with it.
 
 use std::time::{Duration, Instant};
 

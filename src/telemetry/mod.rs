@@ -29,7 +29,7 @@ pub use config::Config;
 use meters::Meters;
 use traces::{Export, ExportError, Tracer};
 
-/// What rooms tell what they did. Clones share it.
+/// Where rooms report what they did. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     /// Numbers.

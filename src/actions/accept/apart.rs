@@ -1,5 +1,5 @@
-//! Statements that may wait for another transaction with the same idempotency key, apart from those that need not: a tenant whose
-//! transactions stay open keeps nobody else waiting.
+//! Statements that may have to wait for another transaction with the same idempotency key run apart from those that need not: a tenant
+//! whose transactions stay open keeps nobody else waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use crate::domain::ids::TenantId;
 use crate::store::outbox::accept::NewEvent;
 use crate::turns::{Turn, Turns};
 
-/// Statements under way at once: the connections are for everybody. A tenant has one of them.
+/// Statements under way at once, at most one per tenant: everybody shares the connections.
 const STATEMENTS: usize = 3;
-/// A key that another transaction held is taken to be held for so long: events with it go apart at once.
+/// A key that another transaction held is assumed to be held for this long: events with it go apart at once.
 const SUSPECT: Duration = Duration::from_secs(10);
-/// With so many such keys, all that the tenant reports with a key does.
+/// Once a tenant has this many such keys, every event that it reports with a key goes apart.
 const MANY: usize = 3;
 
 /// Clones share the turns.

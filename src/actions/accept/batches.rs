@@ -1,5 +1,5 @@
 //! Batches without idempotency keys: those that wait at the same time are stored in one statement. Nothing in them can conflict, so
-//! that it stores all of them or none.
+//! the statement stores all of them or none.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use super::{AcceptError, BATCH, Desk};
 use crate::store::outbox::accept::{Accepted, NewEvent};
 use crate::telemetry::meters::Source;
 
-/// Statements for batches that are under way at once: the connections are for everybody.
+/// Statements for batches under way at once: everybody shares the connections.
 const STATEMENTS: u32 = 2;
-/// A large one waits for so many stretches at most until what was handed over is on its way.
+/// A large one waits at most this many stretches for what was handed over to be on its way.
 const PATIENCE: u16 = 20;
-/// KiB of memory that the batches of a statement take, unless it is only one: a small one must not wait for many large ones.
+/// KiB of memory that the batches of a statement take at most, unless there is only one: a small batch must not wait for many large ones.
 const MEMORY_KIB: usize = 4 * 1024;
 
 /// A batch that waits.

@@ -29,23 +29,23 @@ use apart::Apart;
 
 /// Events in one statement.
 const BATCH: usize = 500;
-/// Events, or batches, that wait, and KiB of memory that they take; more are answered "busy".
+/// Events, or batches, that may wait, and KiB of memory that they may take; more are answered "busy".
 const QUEUE: usize = 8 * 1024;
 const MEMORY_KIB: u32 = 128 * 1024;
 
 /// Who takes accepted deliveries at once, without a query: this process's dispatcher.
 pub trait HandOffTarget: Send + Sync {
-    /// On whose lease deliveries may be inserted now; `None` while the target can take none.
+    /// Under whose lease deliveries may be inserted now; `None` while the target can take none.
     fn offer(&self) -> Option<HandOff>;
 
-    /// Deliveries that it has and has not begun to send, but for those to receivers that did not answer in time, and have not taken enough
+    /// Deliveries that it has but has not begun to send, except those to receivers that did not answer in time and have not taken enough
     /// since.
     fn waiting(&self) -> usize;
 
     /// Takes deliveries that were leased under an offer.
     fn take(&self, claimed: Vec<Claimed>);
 
-    /// A statement under an offer failed: it may have leased deliveries all the same, whose names its answer would have told.
+    /// A statement under an offer failed: it may have leased deliveries all the same, which its answer would have named.
     fn doubt(&self);
 }
 
@@ -78,7 +78,7 @@ pub struct Acceptor {
     runtime: Handle,
 }
 
-/// What storing takes.
+/// What storing needs.
 #[derive(Clone)]
 struct Desk {
     store: Store,
@@ -131,7 +131,7 @@ impl Acceptor {
         answered.await.unwrap_or(Err(AcceptError::Busy))
     }
 
-    /// What events take of the memory for waiting ones, overhead included.
+    /// The events' share of the memory for waiting ones, overhead included.
     fn share_for(&self, events: &[NewEvent]) -> Result<OwnedSemaphorePermit, AcceptError> {
         let bytes: usize = events.iter().map(|new| new.event.data.len() + 1_024).sum();
         let kibibytes = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX).min(MEMORY_KIB);
@@ -194,7 +194,7 @@ impl<'a> Offer<'a> {
         self.0.as_ref().map(|(_, terms)| terms)
     }
 
-    /// What certainly did nothing leaves no doubt.
+    /// A statement that certainly did nothing leaves no doubt.
     fn failed(&mut self, error: &StoreError) {
         if error.did_nothing() {
             self.0 = None;

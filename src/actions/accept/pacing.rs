@@ -1,5 +1,5 @@
 //! Pacing: what is stored faster than it can be delivered has to be claimed back later, which costs twice. So a statement for many
-//! events waits for a while until this process has sent most of what it was handed over.
+//! events waits a while for this process to send most of what it was handed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,25 +8,25 @@ use tokio::time::{Instant, sleep};
 
 use super::HandOffTarget;
 
-/// A statement for so many events is large: it waits.
+/// A statement for this many events is large: it waits.
 pub(super) const LARGE: usize = 64;
-/// With so many to send a process has enough to do until the statement is through. While one stores 64 events for ten webhooks each, some
-/// 300 deliveries are sent.
+/// With this many left to send, a process has enough to do until the statement is through. While one stores 64 events for ten webhooks
+/// each, about 300 deliveries are sent.
 pub(super) const ENOUGH: usize = 384;
-/// Whether what waits gets less is seen after each stretch.
+/// After each stretch it is checked whether fewer deliveries wait.
 const STRETCH: Duration = Duration::from_millis(10);
 const PACE: Duration = Duration::from_millis(1);
 
-/// How long what a wait in vain leaves is taken for stuck at first, and how often that is doubled at most.
+/// How long what is left after a wait in vain is taken for stuck at first, and how often that time is doubled at most.
 const AT_FIRST: Duration = Duration::from_millis(100);
 const DOUBLINGS: u32 = 4;
 
-/// Lets statements wait, but not again and again for what does not move: a lane of a receiver that takes less than comes stays full, and
-/// all others' events would wait for it. What a wait in vain leaves is taken for stuck, and only what is beyond it is waited for until it
-/// is time to see whether that still holds: twice as long each time that it does.
+/// Lets statements wait, but not again and again for what does not move: the lane of a receiver that takes less than comes in stays full,
+/// and everybody else's events would wait for it. What is left after a wait in vain is taken for stuck, and only what exceeds it is waited
+/// for, until it is time to check whether that still holds: after twice as long each time it does.
 pub(super) struct Pacer {
     target: Option<Arc<dyn HandOffTarget>>,
-    /// Stretches that each waits at most.
+    /// Stretches that each statement waits at most.
     patience: u16,
     past: Mutex<Past>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Pacer {
 /// What the last waits taught.
 #[derive(Clone, Copy)]
 struct Past {
-    /// How many of those for everything were in vain since one was not.
+    /// How many waits for everything were in vain since the last that was not.
     vain: u32,
     /// Deliveries that are taken for stuck.
     stuck: usize,
@@ -71,12 +71,12 @@ impl Pacer {
     }
 }
 
-/// Waits until at most `enough` are left to send, and says how many are. Progress is looked at after each stretch ([`STRETCH`]).
+/// Waits until at most `enough` are left to send, and says how many are. Progress is checked after each stretch ([`STRETCH`]).
 ///
 /// # Errors
-/// With how many are expected to stay. Either a stretch took away too little, what came meanwhile included: less than its part of what
-/// was too much, or of a quarter of [`ENOUGH`] if that is less. That is all that are left. Or `patience` stretches went by: that is what
-/// as many more, each as good as the last, would leave.
+/// With how many are expected to stay. If a stretch took away too little, net of what came meanwhile (less than its part of the excess, or
+/// of a quarter of [`ENOUGH`] if that is less), it is all that are left. If `patience` stretches went by, it is what as many more, each as
+/// good as the last, would leave.
 async fn catch_up(target: &dyn HandOffTarget, enough: usize, patience: u16) -> Result<usize, usize> {
     let begun = Instant::now();
     let (mut before, mut since) = (target.waiting(), begun);

@@ -1,5 +1,5 @@
 //! Events one by one: what queues up while one statement is under way goes with the next, so the statement grows with the load. A
-//! second one runs beside the first when many wait, and when hardly anything is to do: a lone event never waits for company, nor for
+//! second one runs beside the first when many wait, and when there is hardly anything to do: a lone event never waits for company, nor for
 //! another lone one.
 
 use std::collections::HashMap;
@@ -19,15 +19,14 @@ use crate::telemetry::meters::Source;
 
 /// Statements under way at once.
 const STATEMENTS: u32 = 2;
-/// Events that are worth a second statement while one is under way; fewer wait for its end, unless it is quiet.
+/// Events that are worth a second statement while one is under way; fewer wait for that one to end, unless little is going on.
 const WORTH_A_SECOND: usize = 64;
-/// After a statement this large, the next one waits until as many have come since, or for a moment: who was just answered mostly has more
-/// to report, and under load a statement more costs more than a moment less.
+/// After a statement this large, the next one waits until as many more have come, or for a moment: those just answered mostly have more to
+/// report, and under load one more statement costs more than a moment's wait.
 const CROWD: usize = 8;
 const LINGER: Duration = Duration::from_millis(1);
 
-/// A large statement waits for so many stretches at most until what was handed over is on its way. That is short, for others' events
-/// wait with it.
+/// A large statement waits at most this many stretches for what was handed over to be on its way. Few, because others' events wait with it.
 const PATIENCE: u16 = 5;
 
 /// An event that waits.
@@ -76,9 +75,9 @@ pub(super) async fn flush(desk: Desk, mut waiting: mpsc::Receiver<Waiting>, task
     }
 }
 
-/// Adds to a batch what comes until its statement may begin: at once where none is under way, or where this event and the last two
-/// statements' were alone; beside another one when the batch is worth it. With one statement before it instead of two, several processes
-/// under full load made a third more statements. After a crowd, as many as that are given a moment to come back.
+/// Adds to a batch what comes until its statement may begin: at once where none is under way, or where this event and those of the last two
+/// statements came alone; beside another one when the batch is worth it. When only one earlier statement counted instead of two, several
+/// processes under full load made a third more statements. After a crowd, as many as that are given a moment to come back.
 async fn gather(
     slots: &Arc<Semaphore>,
     waiting: &mut mpsc::Receiver<Waiting>,
@@ -106,7 +105,7 @@ async fn gather(
     slot.split(1)
 }
 
-/// Adds to a batch until it has so many.
+/// Adds to a batch until it holds `wanted`.
 async fn fill(waiting: &mut mpsc::Receiver<Waiting>, batch: &mut Vec<Waiting>, wanted: usize) {
     while batch.len() < wanted.min(BATCH) && waiting.recv_many(batch, BATCH - batch.len()).await > 0 {}
 }

@@ -1,6 +1,6 @@
 //! How often a key may ask: a bucket for each key that has a rate, in each process.
 //!
-//! A key without a rate has no bucket, and costs no look.
+//! A key without a rate has no bucket, and costs no look-up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

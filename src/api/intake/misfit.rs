@@ -1,4 +1,4 @@
-//! What about a body does not fit, in words for its sender: where, and what should stand there.
+//! What in a body does not fit, in words for its sender: where, and what should be there.
 
 use serde::Deserialize;
 use serde_path_to_error::{Path, Segment};

@@ -110,7 +110,7 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-/// Reads a JSON text, which must be an object. The path to what is wrong is looked for only where something is.
+/// Reads a JSON text, which must be an object. The path to what is wrong is looked for only once something is.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], max_depth: usize) -> Result<T, Problem> {
     if depth::of(body) > max_depth {
         let detail = format!("the body nests arrays and objects more than {max_depth} levels deep");

@@ -1,4 +1,4 @@
-//! The handlers, a noun a file. Each takes who asks first, then the path and the query, then the body.
+//! The handlers, a noun a file. Each takes first who asks, then the path and the query, then the body.
 
 pub(super) mod api_keys;
 pub(super) mod attempts;

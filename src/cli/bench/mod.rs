@@ -16,8 +16,8 @@
 //! | [`wire`] | what the bench and its receivers say to each other |
 //!
 //! **Invariants**
-//! - The bench is another process than what it measures, and the receivers another one still: the CPU that is told is
-//!   that of Tidings and of Postgres alone.
+//! - The bench is a different process from what it measures, and the receivers are yet another: the CPU that is
+//!   reported is that of Tidings and of Postgres alone.
 //! - It uses the REST API as anybody does. The database is only looked at (and, in one scenario, kept waiting).
 //! - A latency begins with the producer's call and ends with the receiver's last byte.
 //! - Whatever it started ends with it, also when it is killed.
@@ -112,7 +112,7 @@ async fn carry_out(
     measured.unwrap_or_else(|| Err(Failure::told("interrupted; everything that was started has ended")))
 }
 
-/// Into one file, or into a folder a file for each scenario.
+/// Into one file, or into a folder with a file for each scenario.
 fn draw(report: &Report, path: &Path) -> io::Result<()> {
     if !path.is_dir() {
         return fs::write(path, report.plot());

@@ -3,7 +3,7 @@
 //! ```text
 //! master.key   seals the secrets in the database beside it; the same text serves as `secrets.master_key`
 //! dev.toml     platform key, tenant, API key, webhook
-//! dev.lock     held while a `tidings dev` runs here: two would lead the one webhook to and fro
+//! dev.lock     held while a `tidings dev` runs here: two would keep redirecting the one webhook
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

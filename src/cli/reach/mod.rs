@@ -156,7 +156,7 @@ impl Reach {
     }
 }
 
-/// Where a command runs that calls another process: it needs little of its own, and no settings.
+/// The runtime of a command that calls another process: it needs little of its own, and no settings.
 pub(super) fn apart(settings: Option<&Path>) -> Result<Runtime, Failure> {
     if settings.is_some() {
         let told = "--config is for commands that run here, and this one calls an API: say which with --api, --profile or TIDINGS_URL";

@@ -112,7 +112,7 @@ pub(super) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
     if answer.trim() == "yes" { Ok(()) } else { Err(Failure::told("nothing was done")) }
 }
 
-/// A sentence as it goes on behind a colon.
+/// A sentence as it continues after a colon.
 fn uncapitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
     letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()

@@ -51,7 +51,7 @@ enum Piece {
 pub(crate) struct Body {
     pieces: Vec<Piece>,
     time_format: TimeFormat,
-    /// Names beside the members of the data, which those may not take. `None` where data is a value of its own.
+    /// Names that stand beside the members of the data, and that those may not have. `None` where data is a value of its own.
     flat: Option<Vec<Box<str>>>,
     /// Where placeholders are alone in a string, as [JSON pointers](https://www.rfc-editor.org/rfc/rfc6901).
     places: Vec<(BodySlot, String)>,

@@ -1,7 +1,7 @@
 //! The examples of a dialect's file: what the data of its events looks like, for test deliveries.
 //!
 //! No delivery depends on them. They stand at the end of the file, so that the text before them is what a revision keeps: an
-//! edited example makes no new one, and a version that knows no examples reads it.
+//! edited example makes no new revision, and a version of Tidings that knows no examples reads it.
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,7 @@ impl File {
         Ok(headers)
     }
 
-    /// What contradicts the request or what Tidings promises of it may not be set.
+    /// Whatever contradicts the request, or what Tidings promises about it, may not be set.
     pub(super) fn check_header_names(&self) -> Result<(), DialectError> {
         for name in self.headers.iter().filter_map(|line| line.split(':').next()) {
             let lower = name.to_ascii_lowercase();
@@ -93,7 +93,7 @@ const FORBIDDEN: &[&str] = &[
     "upgrade",
 ];
 
-/// Further headers that a file may not set, and why; with `-` at the end, all that begin so.
+/// Further headers that a file may not set, and why; one that ends in `-` stands for all that begin with it.
 const NOT_TO_BE_SET: &[(&str, &str)] = &[
     ("accept-encoding", "answers are read as they are, and are not unpacked"),
     ("content-encoding", "the body is sent as it is, and is not packed"),

@@ -1,4 +1,4 @@
-//! What a file on offer may not say. A revision that deliveries were accepted under when it was allowed means what it did.
+//! What a file on offer may not say. A revision from when it was allowed keeps its meaning for the deliveries accepted under it.
 
 use super::File;
 use crate::dialect::error::DialectError;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::domain::ids::WebhookId;
 
-/// Such lanes, with how many each has under way: who has least is the first for whom there is room. What is remembered of a lane may be
+/// Such lanes, with how many each has under way: there is room first for the one that has the fewest. What is remembered of a lane may be
 /// outdated, so whoever takes one looks at it again.
 #[derive(Debug, Default)]
 pub(super) struct Cramped(BTreeSet<(usize, WebhookId)>);

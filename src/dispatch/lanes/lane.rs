@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use super::{AHEAD, LOW, SHARE};
 use crate::domain::lease::Claimed;
 
-/// What a delivery that waits takes beside its data, in bytes.
+/// What a delivery that waits takes besides its data, in bytes.
 const OVERHEAD: usize = 2 * 1024;
 
-/// What a lane may have under way, where the process has room for `free`.
+/// How many a lane may have under way, where the process has room for `free` more.
 pub(super) fn part(free: usize) -> usize {
     (free / SHARE).max(1)
 }
@@ -73,7 +73,7 @@ pub(super) struct Lane {
     pub(super) queue: VecDeque<Claimed>,
     /// Bytes that the queue takes.
     pub(super) weight: usize,
-    /// What came last took this many of them.
+    /// How many of them the last delivery took.
     usual_weight: usize,
     pub(super) in_flight: usize,
     /// The webhook's `max_in_flight`; 1 until it is known.
@@ -84,9 +84,9 @@ pub(super) struct Lane {
     pub(super) has_turn: bool,
     /// More of it is in the database.
     pub(super) backlog: bool,
-    /// What became of its pace last.
+    /// How its pace last changed.
     last: Option<Pace>,
-    /// Something of it lapsed before: until it is known to move, no more is claimed than may start.
+    /// A delivery of it lapsed before: until the lane is known to move, no more is claimed than may start.
     careful: bool,
 }
 
@@ -138,7 +138,7 @@ impl Lane {
         later
     }
 
-    /// Takes out what waits and is such; the others keep their order.
+    /// Takes out what waits and matches; the others keep their order.
     pub(super) fn take_those(&mut self, is_such: impl Fn(&Claimed) -> bool) -> Vec<Claimed> {
         if !self.queue.iter().any(&is_such) {
             return Vec::new();
@@ -149,7 +149,7 @@ impl Lane {
         taken
     }
 
-    /// How many more deliveries fit, going by the last one, into so many bytes: one at least where none waits.
+    /// How many more deliveries fit into this many bytes, going by the last one: at least one where none waits.
     pub(super) fn fits(&self, bytes: usize) -> usize {
         let fits = bytes.saturating_sub(self.weight) / self.usual_weight;
         if self.queue.is_empty() { fits.max(1) } else { fits }
@@ -170,8 +170,8 @@ impl Lane {
         self.slots(free).min(self.queue.len())
     }
 
-    /// Whether it takes what lapsed before: where it is not known to move, only what may start. What waits behind a receiver that hangs
-    /// would lapse again with each process that dies.
+    /// Whether it takes what lapsed before: unless it is known to move, only what may start at once. What waits behind a receiver that
+    /// hangs would lapse again with each process that dies.
     pub(super) fn takes_lapsed(&mut self, free: usize) -> bool {
         self.careful = true;
         self.moves() || self.queue.len() < self.slots(free)

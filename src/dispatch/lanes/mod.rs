@@ -5,10 +5,9 @@
 //! falls when the receiver does not answer and grows back with its successes; and an eighth of what the process has free, so
 //! that however many receivers hang, there is always room for one more lane.
 //!
-//! The same goes for what waits in it, in bytes. Its share is an eighth of the memory that is free: a lane that holds as much
-//! is *crowded*, and neither offered anything by hand-off nor claimed for; one that holds two shares gives back what comes
-//! nevertheless; and one that holds four, since others came after it, gives half of it back. What a lane does not take waits
-//! in the database.
+//! The same goes for what waits in a lane, in bytes. Its share is an eighth of the memory that is free: a lane that holds as much is
+//! *crowded*, so nothing is offered to it by hand-off or claimed for it; one that holds two shares gives back what comes anyway; and one
+//! that holds four, because others came after it, gives back half of what it holds. What a lane does not take waits in the database.
 
 mod cramped;
 mod lane;
@@ -204,8 +203,8 @@ impl Lanes {
         }
     }
 
-    /// How many more deliveries a lane takes by claim. What is late is claimed beside what was handed over: else what is fresh
-    /// would go before it for as long as a receiver is sent more than it takes.
+    /// How many more deliveries a lane takes by claim. What is late is claimed even beside what was handed over: otherwise what is fresh
+    /// would go first for as long as a receiver is sent more than it takes.
     pub(super) fn room(&self, id: WebhookId, is_late: bool) -> usize {
         if !self.has_room() {
             return 0;
@@ -228,7 +227,7 @@ impl Lanes {
         self.load.follow(lane, Lane::empty).into()
     }
 
-    /// Takes what waits and is such out of all lanes.
+    /// Takes what waits and matches out of all lanes.
     pub(super) fn withdraw_those(&mut self, is_such: impl Fn(&Claimed) -> bool) -> Vec<Claimed> {
         let mut withdrawn = Vec::new();
         for (id, lane) in &mut self.by_webhook {
@@ -246,7 +245,7 @@ impl Lanes {
         self.crowded.iter().copied().collect()
     }
 
-    /// Takes no lane to have more in the database until that is found again.
+    /// Assumes that no lane has more in the database until more is found again.
     pub(super) fn forget_backlogs(&mut self) {
         self.by_webhook.retain(|_, lane| {
             lane.backlog = false;
@@ -264,7 +263,7 @@ impl Lanes {
         self.load.deliveries
     }
 
-    /// Those of them in lanes with their full pace: not in that of a receiver which did not answer in time, or asked for quiet, and has not
+    /// Those of them in lanes at full pace: not in the lane of a receiver that did not answer in time, or asked for quiet, and has not
     /// taken enough since.
     pub(super) const fn moving(&self) -> usize {
         self.load.moving

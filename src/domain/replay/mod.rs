@@ -9,18 +9,18 @@
 //!                  ▼                  ▼
 //!              completed          cancelled
 //! ```
-//! **running**: dispatchers resend a page at a time, as fast as the rate allows; which of them does is decided page by page by
-//! a lock on the replay's row, so one that dies is replaced at once, and a page is either resent and counted or neither.
+//! **running**: dispatchers resend a page at a time, as fast as the rate allows; which of them does so is decided page by page by a lock on
+//! the replay's row, so one that dies is replaced at once, and a page is either both resent and counted, or neither.
 //!
 //! **paused**: nothing is resent. What was resent before stays so: it is an ordinary delivery by now.
 //!
 //! **completed**: all that matched when it was started was resent or skipped. **cancelled**: a person ended it. Both are final.
 //!
-//! A word that asks for the state it finds changes nothing and is no error; a final state refuses every other.
+//! A person's word that asks for the state the replay is in changes nothing and is no error; a final state refuses every other.
 //!
 //! What it works on is fixed when it is started: deliveries that had come to an end by then, from the newest id to the oldest.
-//! A revived dead letter keeps its id, and whatever else a resend makes has an id above; both lie behind the place where the
-//! replay is, so it never resends its own work.
+//! A revived dead letter keeps its id, and whatever else a resend makes has a higher id; both lie behind the place that the replay has
+//! reached, so it never resends its own work.
 
 mod pace;
 mod plan;
@@ -39,7 +39,7 @@ pub use pace::Pace;
 pub use plan::{Candidate, Made, Plan, Siblings};
 pub use words::{SkipReason, Source, State, Word};
 
-/// Which of its source a replay resends; what is `None` does not narrow.
+/// Which part of its source a replay resends; what is `None` does not narrow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Owed to this webhook.
@@ -50,7 +50,7 @@ pub struct Filter {
     pub event_id: Option<EventId>,
     /// Dead letters given up for this reason.
     pub reason: Option<DeadReason>,
-    /// Deliveries that stand so: not pending ones, which are attempted anyway.
+    /// Deliveries in this state: not pending ones, which are attempted anyway.
     pub state: Option<delivery::State>,
     /// Of events accepted at this time or later.
     pub from: Option<DateTime<Utc>>,
@@ -59,7 +59,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether deliveries that stand so are looked at.
+    /// Whether deliveries in this state are looked at.
     #[must_use]
     pub fn covers(&self, source: Source, state: delivery::State) -> bool {
         match source {
@@ -105,7 +105,7 @@ impl Progress {
         }
     }
 
-    /// Draws the line when nothing is left: what was counted and not met had gone, what was met and not counted is counted.
+    /// Balances the numbers when nothing is left: what was counted but not met had gone, and what was met but not counted is counted.
     pub fn close(&mut self) {
         self.skip(SkipReason::Gone, self.remaining());
         self.total = self.resent + self.skipped();

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::clock::later;
 
-/// After a pause of this length or longer, as much may be resent at once as the rate allows within it, and no more.
+/// After a pause of this length or longer, as much may be resent at once as the rate allows in this time, and no more.
 const BURST: TimeDelta = TimeDelta::milliseconds(500);
 const MICROS: u64 = 1_000_000;
 
@@ -21,7 +21,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So often at least a replay has to be looked at, or it falls behind its rate.
+    /// A replay has to be looked at no less often than this, or it falls behind its rate.
     pub const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
     /// How many may be resent now.

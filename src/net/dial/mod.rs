@@ -46,7 +46,7 @@ pub(super) enum DialError {
     /// No address answers.
     #[error("no connection")]
     Connect(#[source] io::Error),
-    /// Connected, but not in confidence.
+    /// Connected, but TLS failed.
     #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
     /// All that together took too long.

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 /// A connection to a vetted address.
 pub(in crate::net) struct Stream {
     io: Box<dyn Io>,
-    /// What the two have agreed on.
+    /// Whether the two sides agreed on HTTP/2.
     pub(in crate::net) is_http2: bool,
     /// When it began.
     pub(in crate::net) since: Instant,
@@ -22,13 +22,13 @@ pub(in crate::net) struct Stream {
     pub(in crate::net) allowance: Allowance,
 }
 
-/// Bytes that are read still before reading fails. Clones share it, so that who handed the stream on can change it; it begins
+/// How many more bytes are read before reading fails. Clones share it, so that whoever handed the stream on can change it; it begins
 /// without a limit.
 #[derive(Clone)]
 pub(in crate::net) struct Allowance(Arc<AtomicUsize>);
 
 impl Allowance {
-    /// So many from now on. They are counted by whoever reads, who is the one that sets them: no order is needed among threads.
+    /// This many from now on. Whoever reads counts them, and is also the one that sets them: no ordering among threads is needed.
     pub(in crate::net) fn set(&self, bytes: usize) {
         self.0.store(bytes, Ordering::Relaxed);
     }

@@ -8,7 +8,7 @@
 //!   [IPv6 address space](https://www.iana.org/assignments/ipv6-address-space)
 //!
 //! Beside them stand addresses that look public and are a cloud's internal service, and the one form of IPv4 inside IPv6
-//! that is told by its end and not by its network (ISATAP). `tests/egress/forbidden.py` is the same list, written
+//! that is recognised by its end and not by its network (ISATAP). `tests/egress/forbidden.py` is the same list, written
 //! independently; a test compares the two over a million addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

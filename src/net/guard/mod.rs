@@ -61,9 +61,9 @@ pub enum Blocked {
     /// The connection leads elsewhere.
     #[error("the connection to {dialled} leads to {peer}")]
     Diverted {
-        /// Where to it was meant to lead.
+        /// Where it was meant to lead.
         dialled: SocketAddr,
-        /// Where to it leads.
+        /// Where it leads.
         peer: SocketAddr,
     },
     /// The name means this host.

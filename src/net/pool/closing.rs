@@ -7,10 +7,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// To come to an end in.
+/// The time that a connection has to end in.
 const CLOSE: Duration = Duration::from_secs(10);
 /// Connections that come to their end at once. Each may hold a socket and the rest of a request, and no limit on requests under
-/// way counts it: a receiver that answers without reading would else have as many as it takes requests in [`CLOSE`].
+/// way counts it: without this one, a receiver that answers without reading would have as many as it takes requests in [`CLOSE`].
 const MOST: usize = 64;
 
 /// Gives connections time to end as their protocol wants it. Clones share the limit.

@@ -23,12 +23,12 @@ const MAX_BUFFER: usize = MAX_HEADERS as usize;
 /// Lines of an answer's headers at most.
 const MAX_HEADER_LINES: usize = 100;
 /// Bytes that a receiver may send until its answer's headers are complete, whatever precedes them: any number of interim answers
-/// may.
+/// may do so.
 const MAX_BEFORE: usize = MAX_HEADERS as usize;
 /// Idle connections are dropped after this: before load balancers, which commonly wait 60 s, drop them under a request.
 const MAX_IDLE: Duration = Duration::from_secs(50);
-/// A receiver that says how long it waits for the next request has that much less: a request on its way when the receiver
-/// closes the connection is lost.
+/// If a receiver says how long it waits for the next request, its connection is kept for this much less: a request on
+/// its way when the receiver closes the connection is lost.
 const BEFORE_CLOSE: Duration = Duration::from_secs(1);
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 

@@ -1,7 +1,7 @@
 //! An HTTP/2 connection, which many requests share.
 //!
 //! It does not ping its receiver while a request is under way. A receiver that is busy for longer than a ping may take would lose an
-//! attempt that has the time to wait for it, and one that is gone is found out without: each attempt has its end, a connection that
+//! attempt that had the time to wait for it, and one that is gone is found out without pings: each attempt has its end, a connection that
 //! left one without an answer gets no other, and what is idle or old is dropped.
 
 use std::future::poll_fn;
@@ -25,11 +25,11 @@ use super::{Failed, MAX_HEADERS, post};
 use crate::net::dial::stream::Stream;
 use crate::net::target::Target;
 
-/// Flow-control windows, in bytes: a stream may send what is read of it, a connection that of 16 streams.
+/// Flow-control windows, in bytes: a stream may send as much as is read of an answer, a connection as much as 16 streams.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// Requests under way on a connection, if the receiver allows as many. Those that come then get another connection: a webhook
-/// that hangs must not take what all webhooks of its host need.
+/// Requests under way on a connection, if the receiver allows as many. Any beyond that get another connection: a webhook that hangs must
+/// not take up what all webhooks of its host need.
 const MOST_UNDER_WAY: usize = 32;
 
 /// It ends when it is no longer kept, and no request has a place on it.
@@ -53,12 +53,12 @@ struct Load {
 
 type Io = http2::Connection<TokioIo<Stream>, Full<Part>, Spawner>;
 
-/// For one request.
+/// A place on a connection, for one request.
 pub(in crate::net) struct Place {
     connection: Http2,
     /// The request, until it is written.
     unwritten: Weak<()>,
-    /// Its request has left no good word of the connection so far.
+    /// Its request was sent, and has not yet shown the connection to be good.
     is_asked: bool,
 }
 
@@ -89,13 +89,13 @@ impl Http2 {
         Ok(Self { since, requests, load, _tasks: Arc::new(tasks) })
     }
 
-    /// A place for a request, unless it bears no more for now. Who gives places away does so one at a time.
+    /// A place for a request, unless it bears no more for now. Whoever gives out places does so one at a time.
     pub(super) fn spare_place(&self) -> Option<Place> {
         let has_room = self.load.under_way.load(Ordering::Relaxed) < self.load.most.load(Ordering::Relaxed);
         has_room.then(|| self.place())
     }
 
-    /// A place for the request that it was made for.
+    /// A place for the request that the connection was made for.
     pub(super) fn place(&self) -> Place {
         self.load.under_way.fetch_add(1, Ordering::Relaxed);
         Place { connection: self.clone(), unwritten: Weak::new(), is_asked: false }
@@ -138,8 +138,8 @@ impl Place {
         Ok(self.connection.requests.try_send_request(post).await?)
     }
 
-    /// Ends it, as the request has its answer; whether the connection may have another. What of the request is not written yet, the
-    /// receiver does not want, and it would gather here.
+    /// Ends it, as the request has its answer; says whether the connection may have another. If part of the request is not written yet, the
+    /// receiver does not want it, and it would pile up here.
     pub(super) fn answered(mut self) -> bool {
         self.is_asked = self.unwritten.strong_count() > 0;
         !self.is_asked

@@ -26,7 +26,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// What is kept, for whoever drops what became useless.
 pub(in crate::net) struct Kept {
     origins: Mutex<Origins>,
-    /// Of a connection that takes a request.
+    /// The greatest age of a connection that takes a request.
     max_age: Duration,
     closing: Closing,
 }
@@ -40,7 +40,7 @@ struct Origins {
 /// To one origin.
 #[derive(Default)]
 struct Connections {
-    /// Who was used last is used next, so that what is not needed becomes old.
+    /// The one that was used last is used next, so that what is not needed becomes old.
     idle: Vec<Idle>,
     /// The first that bears another request is used next, so that what is not needed becomes idle.
     shared: Vec<Shared>,
@@ -58,7 +58,7 @@ struct Shared {
 }
 
 impl Kept {
-    /// Nothing yet; what comes serves until it is of this age.
+    /// Nothing yet; what comes is used until it is this old.
     pub(super) fn new(max_age: Duration, closing: Closing) -> Arc<Self> {
         Arc::new(Self { origins: Mutex::default(), max_age, closing })
     }

@@ -1,8 +1,7 @@
-//! Connections that serve again.
+//! Connections that are used again.
 //!
 //! An HTTP/1 connection is out of the pool while a request has it. It has no task of its own: whoever waits for the answer drives it,
-//! which spares two switches of task for each request. An HTTP/2 connection stays in the pool, for others to share, up to so many at
-//! once.
+//! which saves two task switches for each request. An HTTP/2 connection stays in the pool, for others to share, up to so many at once.
 //!
 //! | file | does |
 //! |---|---|
@@ -50,7 +49,7 @@ const MAX_HEADERS: u32 = 64 * 1024;
 /// What hindered a request.
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
-/// Whether a request shall be sent still.
+/// Whether a request is still to be sent.
 pub(super) type Wanted<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Makes connections, and keeps them.
@@ -75,14 +74,14 @@ struct Failed {
 }
 
 impl Pool {
-    /// Connections serve again until they are of this age.
+    /// Connections are used again until they are this old.
     pub(super) fn new(dialer: Dialer, max_age: Duration) -> Self {
         let closing = Closing::new();
         Self { dialer, kept: Kept::new(max_age, closing.clone()), closing }
     }
 
-    /// Sends a request, at most once, and gives back the head of its answer, with the connection that the rest comes on. `None` where it is
-    /// not wanted any more when there is a connection: to make one may take seconds.
+    /// Sends a request, at most once, and gives back the head of its answer, with the connection that the rest comes on. `None` if it is no
+    /// longer wanted once there is a connection: making one may take seconds.
     pub(super) async fn send(
         &self,
         target: &Target,

@@ -1,4 +1,4 @@
-//! Eras: until a connection is lost, or another host takes the writes.
+//! Eras: each lasts until a connection is lost, or another host takes the writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Hosts: the servers that a URL names, `postgres://user:password@one:5432,two:5432/database`, and which of them takes writes.
 //!
 //! They are asked in turn whenever a connection is made, beginning with the one that took writes last. So nothing has to watch for a
-//! failover: it ends the connections, or refuses a write on them, which ends them too, and the next leads to the new primary.
+//! failover: it ends the connections, or a write on them is refused, which ends them too, and the next one leads to the new primary.
 
 use std::io;
 use std::str::FromStr;

@@ -1,10 +1,10 @@
 //! Connections: a pool of our own, whose statements notice when nobody is there to answer them any more.
 //!
 //! A connection can fall silent without ending: its server's host is gone, a failover left it behind, a firewall forgot it. Nobody
-//! tells then, and whoever waits for an answer waits for as long as the kernel does, which is for ever. So a statement that has
-//! heard nothing for [`SILENCE`] has the server asked, over a new connection, whether it is still at work on it: a long statement may
-//! take as long as it takes, and one whose answer cannot come any more ends with an error, its connection is closed, and no other
-//! that was made before is used again.
+//! is told then, and whoever waits for an answer waits for as long as the kernel does, which is for ever. So once a statement has heard
+//! nothing for [`SILENCE`], the server is asked over a new connection whether it is still at work on it. A long statement may take as long
+//! as it takes. One whose answer cannot come any more ends with an error: its connection is closed, and no other that was made before is
+//! used again.
 //!
 //! **Invariants**
 //! - A connection is given out only if its last statement ended and no transaction is open on it.

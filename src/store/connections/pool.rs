@@ -1,5 +1,5 @@
-//! The pool: so many connections at most, made when needed and kept. Who needs one while it is being made takes another that comes back
-//! before it is there.
+//! The pool: a limited number of connections, made when needed and kept. Whoever waits for one to be made takes another if that comes back
+//! first.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};

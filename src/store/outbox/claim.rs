@@ -21,7 +21,7 @@ pub struct DueLane {
     pub webhook_id: WebhookId,
     /// Requests a second that it takes, over all processes; `None` without limit.
     pub rate_limit: Option<i32>,
-    /// Since when its oldest delivery is due.
+    /// Since when its oldest delivery has been due.
     pub due_at: DateTime<Utc>,
 }
 
@@ -36,8 +36,8 @@ pub struct LaneQuota {
 
 impl Store {
     /// The webhooks that have a delivery due and may be sent to, found by skipping from lane to lane: the cost grows with
-    /// the lanes, not with what lies in them. `OFFSET 0` has a webhook looked up by its key, and in the claim an event, too. A plain
-    /// join is planned when the connection first asks, and where there are few by then, it reads all, also when there are many.
+    /// the lanes, not with what lies in them. `OFFSET 0` makes Postgres look a webhook up by its key, and in the claim an event, too. A
+    /// plain join is planned when the connection first asks; if there are few rows then, it reads them all, even once there are many.
     pub async fn due_lanes(&self, now: DateTime<Utc>) -> Result<Vec<DueLane>, StoreError> {
         let lanes = sqlx::query_as!(
             DueLane,

@@ -17,7 +17,7 @@ pub struct DestinationRow {
     pub url: String,
     /// Whether its tenant may use plain HTTP.
     pub is_sandbox: bool,
-    /// Whether it gets its events now, but for parking.
+    /// Whether it gets its events now, parking aside.
     pub is_active: bool,
     /// The receiver asked for quiet until then.
     pub parked_until: Option<DateTime<Utc>>,
@@ -47,8 +47,8 @@ pub struct SecretRow {
 }
 
 impl Store {
-    /// Reads what sending to these webhooks takes, of those that were not deleted. `OFFSET 0` has everything looked up by its key,
-    /// however few there were when the connection first asked.
+    /// Reads what sending to these webhooks takes, of those that were not deleted. `OFFSET 0` makes Postgres look everything up by its key,
+    /// however few rows there were when the connection first asked.
     pub async fn destinations(
         &self,
         webhooks: &[(TenantId, WebhookId)],

@@ -9,7 +9,7 @@ use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
-/// Deliveries that lapsed before are due a tenth of a second apart, the last of many after so many: what a process
+/// Deliveries that lapsed before are due a tenth of a second apart, none later than this many tenths: what a process
 /// held is sent again within five seconds of its lease's end.
 const LATEST_TURN: i64 = 40;
 
@@ -35,9 +35,9 @@ impl Store {
         Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool).await?)
     }
 
-    /// Gives webhooks whose last change lies in the future a change of now, and returns how many; whatever else is dated so, likewise.
-    /// A row cannot have been written by a transaction that is yet to come, so these were restored from a dump of another server, which counts its own
-    /// transactions: to every look they would be news, for ever.
+    /// Marks webhooks whose last change lies in the future as changed now, and returns how many; likewise whatever else is dated so. A row
+    /// cannot have been written by a transaction that is yet to come, so these were restored from a dump of another server, which counts
+    /// its own transactions: to every look they would be news, for ever.
     pub async fn date_restored(&self) -> Result<u64, StoreError> {
         let dated = sqlx::query!(
             "WITH dialects AS (
@@ -79,7 +79,7 @@ impl Store {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// What changed since a snapshot. Without one no webhooks are told, and the erasures of the last time that they are `remembered`.
+    /// What changed since a snapshot. Without one: no webhooks, and the erasures of the time for which they are `remembered`.
     pub async fn news(&self, since: Option<&Snapshot>, remembered: Duration) -> Result<News, StoreError> {
         let row = sqlx::query!(
             r#"SELECT clock_timestamp() AS "now!", pg_current_snapshot()::text AS "snapshot!",
@@ -135,10 +135,10 @@ impl Store {
         Ok(!waiting)
     }
 
-    /// Frees the deliveries of dispatchers whose lease ran out, and of such as are no longer known; returns how many.
+    /// Frees the deliveries of dispatchers whose lease ran out, and of any that are no longer known; returns how many.
     ///
-    /// Whose they are is read first: a dispatcher that enlists meanwhile is among neither. One is forgotten only after a grace time, so that
-    /// a statement of it that was under way is seen too, and not while a delivery that somebody has locked still names it.
+    /// Which dispatchers these are is read first: one that enlists meanwhile is among neither. One is forgotten only after a grace time, so
+    /// that a statement of its own that was under way is seen too, and not while a delivery that somebody has locked still names it.
     pub async fn rescue(&self, now: DateTime<Utc>, grace: Duration) -> Result<u64, StoreError> {
         let gone = sqlx::query!(
             r#"SELECT id AS "id!", lease_until <= $2 AS "is_past_grace!" FROM tidings.dispatchers WHERE lease_until <= $1
@@ -168,9 +168,9 @@ impl Store {
         Ok(freed)
     }
 
-    /// Frees what is held under some numbers, but for deliveries that another transaction has locked: nobody is waited for. Nobody knows
-    /// which of them were sent, so none has had an attempt, but each a lapse. What had one before is due one after the other: if one
-    /// of them kills each process that sends it, the others are not there every time.
+    /// Frees what is held under some numbers, except deliveries that another transaction has locked: nobody is waited for. Nobody knows
+    /// which of them were sent, so each counts a lapse, and none an attempt. Those that had a lapse before are due one after the other: if
+    /// one of them kills each process that sends it, the others are not there every time.
     async fn free(&self, holders: &[i32], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let freed = sqlx::query!(
             "WITH held AS MATERIALIZED (

@@ -14,7 +14,7 @@ use super::{Store, StoreError};
 
 /// Rows that a statement deletes at most, and events that it copies.
 const BATCH: i32 = 1_000;
-/// Days that are dropped together, so that their locks are had in one breath.
+/// Days that are dropped together, so that their locks are taken in one go.
 const DAYS_AT_ONCE: i32 = 8;
 /// How long changing the partitions may take, waiting included: the hot path gives up after 500 ms.
 const SWAP_TIMEOUT: &str = "SET LOCAL statement_timeout = '400ms'";
@@ -69,8 +69,8 @@ impl Store {
 }
 
 impl RetentionLock {
-    /// Does all there is to do at `now`, where things are kept for so many days. What it has done is done, also where it then
-    /// fails; the next time goes on from there.
+    /// Does all there is to do at `now`, where things are kept for this many days. What it has done stays done even if it then fails; the
+    /// next run goes on from there.
     pub async fn tidy(&mut self, now: DateTime<Utc>, days: u32) -> Result<Tidied, StoreError> {
         let horizon = now.checked_sub_days(Days::new(days.into())).unwrap_or(DateTime::UNIX_EPOCH);
         let mut tidied = Tidied { forgotten: self.forget_keys(now - KEYS).await?, ..Tidied::default() };
@@ -160,7 +160,7 @@ impl RetentionLock {
         Ok(round.fetch_one(&mut self.connection).await?)
     }
 
-    /// Drops the days before `first_day`, but for what is needed of them. Returns how long everybody was kept out.
+    /// Drops the days before `first_day`, except for what is still needed of them. Returns how long everybody was kept out.
     async fn round(&mut self, first_day: NaiveDate, now: DateTime<Utc>) -> Result<Duration, StoreError> {
         while sqlx::query_scalar!(r#"SELECT tidings.clear_rest($1, $2) AS "cleared!""#, first_day, BATCH)
             .fetch_one(&mut self.connection)

@@ -76,7 +76,7 @@ impl Store {
         Ok(rows.into_iter().map(Tenant::from).collect())
     }
 
-    /// Changes what of a tenant can change; `None` leaves it as it is. What changes nothing is no change: `updated_at` stays.
+    /// Changes what can change of a tenant; `None` leaves it as it is. If nothing changes, `updated_at` stays.
     pub async fn update_tenant(
         &self,
         id: TenantId,

@@ -1,6 +1,6 @@
 //! Meters: numbers for Prometheus, held by those who count.
 //!
-//! Names begin with `tidings_`, in seconds and bytes; `process_…` are those that every Prometheus client has.
+//! Names begin with `tidings_`, values are in seconds and bytes; `process_…` are those that every Prometheus client has.
 
 mod accept;
 mod api;

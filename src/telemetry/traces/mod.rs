@@ -119,7 +119,7 @@ impl Span {
         Self::new(Arc::clone(&self.recorder), name.to_owned(), kind, Some(self.place), false, at)
     }
 
-    /// Where it lies: what goes on from here names it.
+    /// Its place in the trace: what goes on from here names it.
     #[must_use]
     pub const fn place(&self) -> TraceParent {
         self.place

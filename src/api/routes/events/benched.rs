@@ -1,4 +1,4 @@
-//! Reading and answering for `benches/`, which stand outside: what the handlers do beside asking who it is and storing it.
+//! Reading and answering for `benches/`, which are outside the crate: what the handlers do besides asking who it is and storing it.
 
 use axum::Json as Answer;
 use axum::http::StatusCode;

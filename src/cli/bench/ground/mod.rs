@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - Every process that is started here ends with the bench, however that ends: its standard input is a pipe that only
-//!   the bench holds (see `lifeline`). Postgres is no child of the bench but kept by one.
+//!   the bench holds (see `lifeline`). Postgres is not a child of the bench: a child keeps it.
 //! - Children are not in the terminal's process group: Ctrl-C asks the bench, and the bench asks them.
 
 mod caller;
@@ -93,7 +93,7 @@ impl Ground {
         Ok(())
     }
 
-    /// So many processes, ready for requests; where one is there already, that one.
+    /// This many processes, ready for requests; if there is one already, that one.
     pub(in crate::cli) async fn tidings(&self, processes: usize) -> Result<Tidings, Failure> {
         match &self.way {
             Way::There(there) => Ok(there.again()),
@@ -101,7 +101,7 @@ impl Ground {
         }
     }
 
-    /// Whether what was made here goes with it.
+    /// Whether what was made here disappears with the ground.
     pub(in crate::cli) const fn is_passing(&self) -> bool {
         self.is_passing
     }

@@ -1,5 +1,5 @@
 //! A producer's connection: HTTP/1.1, kept alive, one request at a time, made anew when it broke. Plain, and to the
-//! service itself: what stands before it in production is not what is measured.
+//! service itself: what stands in front of it in production is not measured.
 
 use std::io;
 use std::net::SocketAddr;

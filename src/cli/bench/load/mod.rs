@@ -76,7 +76,7 @@ impl Flow {
 /// When a flow ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::cli) enum Extent {
-    /// After so many events, rounded up to whole requests.
+    /// After this many events, rounded up to whole requests.
     Count(u64),
     /// After this time.
     Time(Duration),

@@ -106,7 +106,7 @@ fn findings(outcome: &Outcome, paint: Paint) -> String {
     lines.join("\n")
 }
 
-/// With so much of the processors' time gone, figures say more of the neighbours than of Tidings.
+/// With this share of the processors' time gone, figures say more about the neighbours than about Tidings.
 const MUCH: f64 = 0.02;
 
 /// What a scenario found, beside its goals, and what went wrong in it.

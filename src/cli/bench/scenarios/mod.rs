@@ -196,8 +196,8 @@ impl Stage<'_> {
         Trial { name, flows, extent }.run(self.ground, tidings, self.screen).await
     }
 
-    /// Gives webhooks that take nothing so many deliveries to wait. They are on disk then, where the database lets us see to it: what
-    /// comes in seconds here takes hours elsewhere, and its way there is not what the next trial is about.
+    /// Piles up this many waiting deliveries for webhooks that take nothing. They are on disk then, if the database lets us see to it: what
+    /// comes in seconds here takes hours elsewhere, and its way to disk is not what the next trial is about.
     async fn fill(&self, dead: &Furnished, pending: u32, tidings: &Tidings) -> Result<(), Failure> {
         let seed = self.options.seed;
         let filling = dead.with(tidings, seed, |flow| {
@@ -215,7 +215,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Leaves a database that outlives the bench without the tenants of these flows.
+    /// Deletes the tenants of these flows from a database that outlives the bench.
     async fn forget(&self, flows: &[Arc<Furnished>], tidings: &Tidings) -> Result<(), Failure> {
         if !self.ground.is_passing() {
             self.screen.say("deleting the bench's tenants …");

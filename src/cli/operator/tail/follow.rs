@@ -1,7 +1,7 @@
 //! Where to look next in the feed, so that nothing is missed and nothing shown twice: pure.
 //!
 //! Attempts are listed by the time they started and can be seen once they are recorded, which is a little after they ended, and not
-//! in order. So each look reaches back before the one before: a little for what was quick, often; far for what was slow, now and then.
+//! in order. So each look reaches back past the one before: a little every time, for what was quick; far now and then, for what was slow.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -2,11 +2,11 @@
 //!
 //! **Invariants**
 //! - What is remembered is right as of [`Plan::seen`], or of a later time: the statement that stores events compares that with the
-//!   webhooks, in the same transaction, and stores nothing where one of these tenants changed since. So an event that is accepted
+//!   webhooks, in the same transaction, and stores nothing if one of these tenants' webhooks changed since. So an event that is accepted
 //!   after a webhook was registered, by whichever process, is owed to it.
 //! - A look takes what changed out of the memory before it moves `seen` on, and what was read meanwhile is not kept.
-//! - Nothing is remembered from one era of connections to the next: a server that took over counts its own transactions. Nor for longer
-//!   than the row of a deleted webhook is there to tell of it.
+//! - Nothing is remembered from one era of connections to the next: a server that took over counts its own transactions. Nor is anything
+//!   remembered for longer than the row of a deleted webhook is there to tell of it.
 
 mod memory;
 
@@ -37,7 +37,7 @@ impl Store {
         }
     }
 
-    /// Who is owed these events, after that proved to have changed.
+    /// Who is owed these events, after what was remembered proved out of date.
     pub(super) async fn renewed_plan(&self, events: &[NewEvent]) -> Result<Plan, StoreError> {
         self.look_at_routes().await?;
         self.read_plan(events).await

@@ -87,9 +87,9 @@ impl Store {
         Ok((settled, locked))
     }
 
-    /// Carries out what an outcome said about its webhook, unless that has had another URL, or was not active, since the revision that
-    /// was sent to. Each revision has a row of its own, but for one that disables it, and for the number that one which comes back to
-    /// `active` leaves out. A revision that is being made this moment is not seen, and counts as another URL.
+    /// Carries out what an outcome said about its webhook, unless the webhook has had another URL, or was not active, since the revision
+    /// that was sent to. Each revision has a row of its own, except one that disables the webhook, and the number that is left out when it
+    /// comes back to `active`. A revision that is being made this moment is not seen, and counts as another URL.
     pub async fn affect_webhook(
         &self,
         tenant_id: TenantId,

@@ -1,10 +1,10 @@
-//! The statements that record results. Mostly all that a batch has was delivered, and needs neither what puts off nor what gives up: its
-//! statement takes a sixth less of Postgres' time.
+//! The statements that record results. Mostly everything in a batch was delivered, and needs neither the part that puts off nor the part
+//! that gives up: the statement without them takes a sixth less of Postgres' time.
 //!
 //! Each row is looked up by its key in a LATERAL of its own: a plain join would be planned by what the outbox was like when it was last
 //! analysed, and a plan made for an empty one reads a full one whole. A row that another transaction changes in between has moved, so its
-//! lease is lost. Postgres before the end of 2025 follows one that moved to its new place without asking whether that is the place it
-//! was told, so the holder and the attempt are asked of the row once more.
+//! lease is lost. Postgres before the end of 2025 follows a row that moved to its new place without asking whether that is the place it was
+//! given, so the holder and the attempt are compared with the row's once more.
 
 use std::collections::HashSet;
 
@@ -76,7 +76,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Those whose lease was still held, and what came of which is recorded.
+/// Those whose lease was still held, and whose results are recorded.
 pub(super) async fn settle(
     executor: impl PgExecutor<'_>,
     settlements: &[&Settlement],

@@ -12,10 +12,10 @@ use crate::store::connections::Era;
 use crate::store::outbox::accept::NewEvent;
 use crate::store::outbox::dispatchers::Snapshot;
 
-/// After this long it is time to look at what changed: the longer ago, the more changes, of other tenants too, each statement has to
-/// go through.
+/// After this long it is time to look at what changed: the longer ago the last look, the more changes, of other tenants too, each statement
+/// has to go through.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// What was not looked at for this long is forgotten: the row of a deleted webhook, which tells of its change, stays for a day at least.
+/// Without a look for this long, all is forgotten: the row of a deleted webhook, which tells of its change, stays for a day at least.
 const LONGEST: Duration = Duration::from_hours(1);
 /// Routes, and tenants' types, that are remembered; beyond that all are read again, which is rare.
 const MOST: usize = 50_000;
@@ -37,7 +37,7 @@ impl Route {
     }
 }
 
-/// By tenant and type; in the order of their numbers, from 1.
+/// Routes by tenant and type; in the order of their numbers, from 1.
 pub(super) type Table = HashMap<TenantId, HashMap<String, Arc<[Route]>>>;
 
 /// Who is owed an event, where that is known.
@@ -58,12 +58,12 @@ pub(in crate::store::outbox) struct Plan {
 /// What changed since a look.
 pub(super) struct News {
     pub(super) snapshot: Snapshot,
-    /// Whose webhooks did.
+    /// Whose webhooks changed.
     pub(super) tenants: Vec<TenantId>,
     pub(super) has_other_dialects: bool,
 }
 
-/// How the memory stood at a moment: what is asked of the database then is taken over only if nothing was forgotten since.
+/// How the memory stood at a moment: what is asked of the database after it is kept only if nothing was forgotten since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) seen: Option<Snapshot>,
@@ -121,8 +121,8 @@ impl Routes {
         is_due
     }
 
-    /// Remembers what was read after a mark, unless something was forgotten meanwhile: this may be of before that. Where nothing was
-    /// seen yet, the first look would vouch for it without knowing what changed since.
+    /// Remembers what was read after a mark, unless something was forgotten meanwhile: what was read may be older than that. Nor where
+    /// nothing was seen yet: the first look would vouch for it without knowing what changed since.
     pub(super) fn keep(&self, mark: &Mark, table: Table) {
         let mut known = self.known();
         if mark.seen.is_none() || known.changes != mark.changes {
