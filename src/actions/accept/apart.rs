@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::domain::ids::TenantId;
 use crate::store::outbox::accept::NewEvent;
-use crate::turns::{Turn, Turns};
+use crate::turns::{Shares, Turn, Turns};
 
 /// Statements under way at once, at most one per tenant: everybody shares the connections.
 const STATEMENTS: usize = 3;
+/// KiB of memory that a tenant's batches with keys may take while they wait: a quarter of what there is for all events that wait.
+const MEMORY_KIB: u32 = super::MEMORY_KIB / 4;
 /// A key that another transaction held is assumed to be held for this long: events with it go apart at once.
 const SUSPECT: Duration = Duration::from_secs(10);
 /// Once a tenant has this many such keys, every event that it reports with a key goes apart.
@@ -24,13 +27,15 @@ pub(super) struct Apart(Arc<Shared>);
 
 struct Shared {
     turns: Turns,
+    memory: Shares<TenantId>,
     /// Keys of each, and until when they are suspected.
     suspects: Mutex<HashMap<TenantId, HashMap<String, Instant>>>,
 }
 
 impl Default for Apart {
     fn default() -> Self {
-        Self(Arc::new(Shared { turns: Turns::new(STATEMENTS), suspects: Mutex::default() }))
+        let memory = Shares::new(MEMORY_KIB as usize);
+        Self(Arc::new(Shared { turns: Turns::new(STATEMENTS), memory, suspects: Mutex::default() }))
     }
 }
 
@@ -38,6 +43,12 @@ impl Apart {
     /// Waits for a turn of this tenant's.
     pub(super) async fn turn(&self, tenant_id: TenantId) -> Option<Turn> {
         self.0.turns.take(tenant_id).await
+    }
+
+    /// So many KiB of what this tenant's batches may take; `None` where those that wait leave no room for it.
+    pub(super) fn room(&self, tenant_id: TenantId, kibibytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(kibibytes).unwrap_or(u32::MAX).min(MEMORY_KIB);
+        self.0.memory.of(tenant_id).try_acquire_many_owned(kibibytes).ok()
     }
 
     /// The event's key was held by another transaction.
@@ -77,6 +88,18 @@ mod tests {
 
     use super::super::fixtures::event;
     use super::*;
+
+    #[test]
+    fn batches_that_wait_take_their_own_tenants_room() {
+        let apart = Apart::default();
+        let room = |tenant, mib: usize| apart.room(TenantId::from_u128(tenant), mib * 1_024);
+        let first = room(1, 20).expect("room");
+        let _second = room(1, 12).expect("all of it");
+        assert!(room(1, 1).is_none());
+        assert!(room(2, 1_000).is_some(), "however large, it may wait alone");
+        drop(first);
+        assert!(room(1, 20).is_some());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_suspected_for_a_while() {

@@ -118,10 +118,12 @@ impl Acceptor {
         let share = self.share_for(&events)?;
         // One with keys may have to wait for another transaction with the same key, and may have to be taken back by itself.
         if let Some(keyed) = events.iter().find(|new| new.idempotency_key.is_some()) {
-            let turn = self.desk.apart.turn(keyed.event.tenant_id).await.ok_or(AcceptError::Busy)?;
+            let (tenant_id, apart) = (keyed.event.tenant_id, &self.desk.apart);
+            let room = apart.room(tenant_id, share.num_permits()).ok_or(AcceptError::Busy)?;
+            let turn = apart.turn(tenant_id).await.ok_or(AcceptError::Busy)?;
             let desk = self.desk.clone();
             let stored = async move {
-                let (_share, _turn) = (share, turn);
+                let (_share, _room, _turn) = (share, room, turn);
                 desk.store_batch(&events).await.map_err(AcceptError::from)
             };
             return self.tasks.spawn_on(stored, &self.runtime).await.unwrap_or(Err(AcceptError::Busy));
