@@ -16,6 +16,7 @@ use tidings::domain::lease::{Claimed, Holder};
 use tidings::domain::outcome::{Answer, Class, Outcome};
 use tidings::domain::retry::Verdict;
 use tidings::domain::trace::TraceParent;
+use tidings::store::StoreError;
 use tidings::store::outbox::accept::{Accepted, HandOff, NewEvent};
 use tidings::store::outbox::settle::Settlement;
 use uuid::Uuid;
@@ -340,4 +341,30 @@ async fn content_has_the_same_digest_here_as_in_sql() {
         let digest: Vec<u8> = digest.fetch_one(&world.pool).await.expect("a digest");
         assert_eq!(digest, event.content_digest(), "{micros:?}");
     }
+}
+
+/// What a statement stored is stored, and leased, whatever fails after it.
+#[tokio::test]
+async fn a_failure_after_the_commit_leaves_leases_in_doubt() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    tenant.webhook("https://example.com/").await;
+    let new = |key: Option<&str>| NewEvent {
+        event: Arc::new(new_event(&world, id_of(&tenant), "a", "1")),
+        idempotency_key: key.map(str::to_owned),
+        trace: None,
+    };
+    let (store, now) = (&world.context.store, world.clock.now());
+    store.accept(&[new(Some("k"))], now, None).await.expect("accepted");
+    // At the commit, when the statement that comes next would ask for it.
+    let ruin = "CREATE FUNCTION ruin() RETURNS trigger LANGUAGE plpgsql AS
+                    'BEGIN ALTER TABLE tidings.idempotency_keys RENAME COLUMN digest TO ruined; RETURN NULL; END';
+                CREATE CONSTRAINT TRIGGER ruin AFTER INSERT ON tidings.outbox DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW EXECUTE FUNCTION ruin()";
+    sqlx::raw_sql(ruin).execute(&world.pool).await.expect("a trigger");
+
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let failed = store.accept(&[new(None), new(Some("k"))], now, Some(&to)).await.expect_err("it cannot be asked");
+    assert!(matches!(failed, StoreError::Unsure(_)) && failed.is_passing() && !failed.did_nothing(), "{failed:?}");
+    assert_eq!((world.count("events").await, world.count("outbox").await), (2, 2));
 }

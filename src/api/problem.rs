@@ -180,7 +180,7 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Unavailable(_) => Self::passing(
+            StoreError::Unavailable(_) | StoreError::Unsure(_) => Self::passing(
                 kinds::UNAVAILABLE,
                 "the database did not answer; if the request changes something, check whether it was done before you repeat it",
                 error,
@@ -199,7 +199,7 @@ impl From<AcceptError> for Problem {
         match &error {
             AcceptError::Busy => Self::passing(kinds::BUSY, REPEAT, error),
             AcceptError::Store(cause) => match &**cause {
-                StoreError::Unavailable(_) => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
+                StoreError::Unavailable(_) | StoreError::Unsure(_) => Self::passing(kinds::UNAVAILABLE, REPEAT, error),
                 StoreError::Contended(_) => Self::passing(
                     kinds::CONTENDED,
                     "another transaction holds what this needs, usually an open one that enqueued with the same idempotency key; repeat the request, with the same key",

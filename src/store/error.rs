@@ -24,6 +24,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// What was to be stored is stored, in part or whole, and a later step failed: what became of each is not known.
+    #[error("stored, but what became of each event cannot be told: {0}")]
+    Unsure(#[source] Box<Self>),
     /// Several events owe more deliveries than are stored with one statement. Nothing was stored.
     #[error("these events owe {deliveries} deliveries, and one statement stores {MOST_OWED} at most")]
     OwesTooMuch {
@@ -89,7 +92,7 @@ impl StoreError {
     /// Whether the same call may work later, without anything being changed.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Contended(_))
+        matches!(self, Self::Unavailable(_) | Self::Contended(_) | Self::Unsure(_))
     }
 
     /// Whether it is certain that a statement of its own transaction has done nothing and will do nothing: it never reached the database,
@@ -99,6 +102,7 @@ impl StoreError {
         match self {
             Self::Unavailable(error) | Self::Contended(error) | Self::Failed(error) => is_undone(error),
             Self::Constraint { source, .. } => is_undone(source),
+            Self::Unsure(_) => false,
             Self::OwesTooMuch { .. } | Self::Schema(_) | Self::Outgrown { .. } => true,
         }
     }

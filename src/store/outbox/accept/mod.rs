@@ -140,7 +140,8 @@ impl Store {
                 let mut done = Vec::with_capacity(events.len());
                 for (accepted, new) in accepted.into_iter().zip(events) {
                     let Some(accepted) = accepted else {
-                        let (again, leased) = Box::pin(self.accept(slice::from_ref(new), now, hand_off)).await?;
+                        let again = Box::pin(self.accept(slice::from_ref(new), now, hand_off)).await;
+                        let (again, leased) = again.map_err(unsure)?;
                         done.extend(again);
                         claimed.extend(leased);
                         continue;
@@ -221,6 +222,11 @@ impl Store {
     }
 }
 
+/// The statement before is through, and the deliveries of its events may be leased.
+fn unsure(later: StoreError) -> StoreError {
+    StoreError::Unsure(Box::new(later))
+}
+
 /// `None`, and nothing is stored, where who is owed the events has changed since the plan was made, or may have and has to be known. Of an
 /// event, `None` where its key was another's, whose time was over a moment later: it is to be stored once more.
 async fn store(
@@ -243,7 +249,7 @@ async fn store(
         plan.routes.iter().map(|routes| Some(Accepted::Stored { deliveries: routes.len() })).collect();
     let repeated: Vec<_> = events.iter().enumerate().filter(|(_, new)| !fresh.has(new)).collect();
     if !repeated.is_empty() {
-        let owners = statements::owners(session, repeated.iter().map(|&(_, new)| new)).await?;
+        let owners = statements::owners(session, repeated.iter().map(|&(_, new)| new)).await.map_err(unsure)?;
         for ((index, _), owner) in repeated.into_iter().zip(owners) {
             accepted[index] = owner;
         }
