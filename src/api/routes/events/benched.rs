@@ -16,7 +16,7 @@ const INTAKE: Intake<fn() -> EventId> =
 
 /// The event of a body.
 pub fn read_event(body: Bytes) -> Result<NewEvent, Problem> {
-    INTAKE.one(Submission::bare(body))
+    INTAKE.one(&Submission::bare(body))
 }
 
 /// The events of a body.

@@ -86,8 +86,10 @@ pub(in crate::api) async fn report(
 ) -> Result<Response, Problem> {
     let only_try = query.read(|reader| reader.flag("dry_run"))?.unwrap_or(false);
     let traced = submission.trace;
-    let mut new = intake(&api, producer.tenant_id).one(submission)?;
+    let mut new = intake(&api, producer.tenant_id).one(&submission)?;
     let deprecation = check(&api, producer.tenant_id, std::slice::from_ref(&new), |_| String::new()).await?;
+    // Until now it waited in its tenant's share of the room for large bodies.
+    drop(submission);
     if only_try {
         let forecast = dry_run(&api, &new.event).await?;
         return Ok(hinted(deprecation, Answer(ForecastView::from(forecast)).into_response()));
@@ -118,8 +120,9 @@ pub(in crate::api) async fn report_batch(
 ) -> Result<Response, Problem> {
     let mut events = intake(&api, producer.tenant_id).batch(&submission)?;
     let traced = submission.trace;
-    drop(submission);
     let deprecation = check(&api, producer.tenant_id, &events, |index| format!("/events/{index}")).await?;
+    // Until now they waited in their tenant's share of the room for large bodies.
+    drop(submission);
     let ids: Vec<_> = events.iter().map(|new| new.event.id).collect();
     let span = api.telemetry.tracer.next("accept", Kind::Internal, traced, api.clock.now());
     let trace = span.as_ref().map(Span::place).or(traced);

@@ -66,7 +66,7 @@ fn submit(body: &[u8]) -> Submission {
 
 /// The class is right, and what was accepted is what was sent, as an independent reader sees it.
 fn judge(body: &[u8]) -> Result<(), TestCaseError> {
-    match WIDE.one(submit(body)) {
+    match WIDE.one(&submit(body)) {
         Err(problem) => {
             let status = problem.told()["status"].as_u64();
             prop_assert!([Some(400), Some(422)].contains(&status), "{status:?}");
@@ -111,7 +111,7 @@ proptest! {
 
     #[test]
     fn data_reaches_every_kind_of_body_byte_for_byte((body, data) in event()) {
-        let Ok(new) = WIDE.one(submit(body.as_bytes())) else { return Ok(()) };
+        let Ok(new) = WIDE.one(&submit(body.as_bytes())) else { return Ok(()) };
         prop_assert_eq!(&new.event.data, data.trim_matches([' ', '\n', '\t']));
         for profile in Dialects::builtin().expect("the built-in dialects").iter() {
             let Ok(rendered) = profile.render_body(&new.event) else {
@@ -137,7 +137,7 @@ proptest! {
         let accepted = if in_batch {
             WIDE.batch(&submit(format!(r#"{{"events":[{event}]}}"#).as_bytes())).is_ok()
         } else {
-            WIDE.one(submit(event.as_bytes())).is_ok()
+            WIDE.one(&submit(event.as_bytes())).is_ok()
         };
         prop_assert_eq!(accepted, depth <= MAX_DEPTH);
     }

@@ -105,14 +105,14 @@ pub(super) struct Intake<F> {
 
 impl<F: Fn() -> EventId> Intake<F> {
     /// The event of a body.
-    pub(super) fn one(&self, submission: Submission) -> Result<NewEvent, Problem> {
+    pub(super) fn one(&self, submission: &Submission) -> Result<NewEvent, Problem> {
         let Submission { key_of_header, body, .. } = submission;
-        let reported: EventInput<'_> = intake::parse(&body, MAX_DEPTH + EVENT_LEVELS)?;
+        let reported: EventInput<'_> = intake::parse(body, MAX_DEPTH + EVENT_LEVELS)?;
         let mut faults = Vec::new();
         let mut new = self.check(reported, "", &mut faults);
         match (&new.idempotency_key, key_of_header) {
-            (None, of_header) => new.idempotency_key = of_header,
-            (Some(own), Some(of_header)) if *own != of_header => faults.push(Fault::new(
+            (None, of_header) => new.idempotency_key.clone_from(of_header),
+            (Some(own), Some(of_header)) if own != of_header => faults.push(Fault::new(
                 "/idempotency_key",
                 "differs_from_header",
                 "is not the same as in the header `Idempotency-Key`: give one of them",

@@ -12,7 +12,7 @@ fn submission(body: &str, key: Option<&str>) -> Submission {
 }
 
 fn one(body: &str) -> Result<NewEvent, Problem> {
-    INTAKE.one(submission(body, None))
+    INTAKE.one(&submission(body, None))
 }
 
 /// Status, top code, and the first error's pointer and code.
@@ -34,7 +34,7 @@ fn data_is_a_copy_of_its_part_of_the_body_byte_for_byte() {
         &format!("{}{}", "[".repeat(64), "]".repeat(64)),
     ] {
         let body = Bytes::from(format!(r#"{{"type":"a.b","data": {data} }}"#));
-        let new = INTAKE.one(Submission { key_of_header: None, trace: None, body: body.clone() }).expect(data);
+        let new = INTAKE.one(&Submission { key_of_header: None, trace: None, body: body.clone() }).expect(data);
         assert_eq!(new.event.data, data.as_bytes());
         assert!(body.is_unique(), "what the connection reads into is free for the next request");
         assert_eq!((new.event.event_type.as_str(), new.idempotency_key), ("a.b", None));
@@ -82,7 +82,7 @@ fn what_is_not_json_is_refused() {
 
 #[test]
 fn the_header_serves_as_the_key_unless_they_differ() {
-    let with = |key, body: &str| INTAKE.one(submission(body, Some(key)));
+    let with = |key, body: &str| INTAKE.one(&submission(body, Some(key)));
     let body = r#"{"type":"a","data":1,"idempotency_key":"k1"}"#;
     assert_eq!(with("k1", body).expect("the same").idempotency_key.as_deref(), Some("k1"));
     assert_eq!(with("k2", r#"{"type":"a","data":1}"#).expect("one").idempotency_key.as_deref(), Some("k2"));
