@@ -14,7 +14,7 @@ use crate::turns::{Shares, Turn, Turns};
 
 /// Statements under way at once, at most one per tenant: everybody shares the connections.
 const STATEMENTS: usize = 3;
-/// KiB of memory that a tenant's batches with keys may take while they wait: a quarter of what there is for all events that wait.
+/// KiB of memory that a tenant's events may take while they wait apart: a quarter of what there is for all events that wait.
 const MEMORY_KIB: u32 = super::MEMORY_KIB / 4;
 /// A key that another transaction held is assumed to be held for this long: events with it go apart at once.
 const SUSPECT: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Apart {
         self.0.turns.take(tenant_id).await
     }
 
-    /// So many KiB of what this tenant's batches may take; `None` where those that wait leave no room for it.
+    /// This many KiB of what this tenant's events may take; `None` where those that wait leave no room for it.
     pub(super) fn room(&self, tenant_id: TenantId, kibibytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = u32::try_from(kibibytes).unwrap_or(u32::MAX).min(MEMORY_KIB);
         self.0.memory.of(tenant_id).try_acquire_many_owned(kibibytes).ok()
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_that_wait_take_their_own_tenants_room() {
+    fn what_waits_takes_its_own_tenants_room() {
         let apart = Apart::default();
         let room = |tenant, mib: usize| apart.room(TenantId::from_u128(tenant), mib * 1_024);
         let first = room(1, 20).expect("room");

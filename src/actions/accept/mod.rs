@@ -60,6 +60,13 @@ pub enum AcceptError {
     Store(Arc<StoreError>),
 }
 
+impl AcceptError {
+    /// Another transaction holds what the statement needed.
+    fn is_contended(&self) -> bool {
+        matches!(self, Self::Store(error) if matches!(**error, StoreError::Contended(_)))
+    }
+}
+
 impl From<StoreError> for AcceptError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
@@ -107,7 +114,7 @@ impl Acceptor {
     pub async fn accept(&self, event: NewEvent) -> Result<Accepted, AcceptError> {
         let share = self.share_for(std::slice::from_ref(&event))?;
         let (answer, answered) = oneshot::channel();
-        let producer = singles::Producer { answer, _share: share };
+        let producer = singles::Producer { answer, share };
         self.singles.try_send(singles::Waiting { event, producer }).map_err(|_| AcceptError::Busy)?;
         answered.await.unwrap_or(Err(AcceptError::Busy))
     }

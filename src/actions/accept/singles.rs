@@ -39,7 +39,7 @@ pub(super) struct Waiting {
 pub(super) struct Producer {
     pub(super) answer: oneshot::Sender<Result<Accepted, AcceptError>>,
     /// Its share of the memory that waiting events may take.
-    pub(super) _share: OwnedSemaphorePermit,
+    pub(super) share: OwnedSemaphorePermit,
 }
 
 /// Gathers what waits and has it stored, until the last way in is closed.
@@ -158,7 +158,11 @@ impl Desk {
     fn go_apart(&self, waiting: Vec<Waiting>, tasks: &TaskTracker) {
         let mut of_tenants: HashMap<_, Vec<_>> = HashMap::new();
         for one in waiting {
-            of_tenants.entry(one.event.event.tenant_id).or_default().push(one);
+            let tenant_id = one.event.event.tenant_id;
+            match self.apart.room(tenant_id, one.producer.share.num_permits()) {
+                Some(room) => of_tenants.entry(tenant_id).or_default().push((one, room)),
+                None => one.producer.tell(Err(AcceptError::Busy)),
+            }
         }
         for (tenant_id, own) in of_tenants {
             let desk = self.clone();
@@ -166,9 +170,9 @@ impl Desk {
         }
     }
 
-    async fn answer_one_by_one(&self, tenant_id: TenantId, waiting: Vec<Waiting>) {
+    async fn answer_one_by_one(&self, tenant_id: TenantId, waiting: Vec<(Waiting, OwnedSemaphorePermit)>) {
         let mut held = HashMap::new();
-        for Waiting { event, producer } in waiting {
+        for (Waiting { event, producer }, _room) in waiting {
             let _turn = self.apart.turn(tenant_id).await;
             // One whose producer hung up before it began is not begun.
             if producer.answer.is_closed() {
@@ -178,7 +182,7 @@ impl Desk {
                 Some(error) => Err(AcceptError::clone(error)),
                 None => self.store_one(&event).await,
             };
-            if let Some(error) = stored.as_ref().err().filter(|error| is_contended(error)) {
+            if let Some(error) = stored.as_ref().err().filter(|error| error.is_contended()) {
                 held.insert(event.idempotency_key, error.clone());
             }
             producer.tell(stored);
@@ -193,7 +197,7 @@ impl Desk {
 
     /// Remembers the event's key, if another transaction holds it.
     fn noted(&self, event: &NewEvent, error: AcceptError) -> AcceptError {
-        if is_contended(&error) {
+        if error.is_contended() {
             self.apart.suspect(event);
         }
         error
@@ -202,10 +206,6 @@ impl Desk {
 
 const fn is_keyed(event: &NewEvent) -> bool {
     event.idempotency_key.is_some()
-}
-
-fn is_contended(error: &AcceptError) -> bool {
-    matches!(error, AcceptError::Store(error) if matches!(**error, StoreError::Contended(_)))
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
         let room = Arc::new(Semaphore::new(count));
         for _ in 0..count {
             let share = Arc::clone(&room).try_acquire_owned().expect("room");
-            let producer = Producer { answer: oneshot::channel().0, _share: share };
+            let producer = Producer { answer: oneshot::channel().0, share };
             let one = Waiting { event: event(), producer };
             way_in.send(one).await.unwrap_or_else(|_| panic!("the way in is closed"));
         }
