@@ -22,8 +22,8 @@ use crate::store::{Store, StoreError};
 pub const VALIDITY: Duration = Duration::from_secs(1);
 /// One that is older than this is renewed while it is still used.
 const RENEWAL: Duration = Duration::from_millis(500);
-/// Bytes of catalogues that are kept, their schemas' texts included; beyond that all are read again, which is rare. Twice what one takes
-/// at most.
+/// Bytes of catalogues that are kept, their schemas' texts included; beyond that the largest are read again when they are next needed.
+/// Twice what one takes at most.
 const MOST: usize = 128 * 1024 * 1024;
 /// Bytes that a type takes, but for its texts.
 const TYPE_BYTES: usize = 512;
@@ -88,6 +88,22 @@ struct Entry {
 impl Known {
     fn age(&self) -> Option<Duration> {
         self.seen_at.map(|at| at.elapsed())
+    }
+
+    /// Lets go of others' catalogues, the largest first, until there is room for one of this size.
+    fn make_room(&mut self, size: usize, of: TenantId) {
+        let mut others: Vec<_> = self.tenants.iter_mut().filter(|(id, _)| **id != of).map(|(_, entry)| entry).collect();
+        let mut kept: usize = others.iter().map(|entry| entry.catalogue.size).sum();
+        if size + kept <= MOST {
+            return;
+        }
+        others.sort_unstable_by_key(|entry| entry.catalogue.size);
+        while size + kept > MOST
+            && let Some(largest) = others.pop()
+        {
+            kept -= largest.catalogue.size;
+            *largest = Entry::default();
+        }
     }
 }
 
@@ -219,10 +235,7 @@ impl Catalogues {
         }
         let catalogue = Arc::new(renewed(&entry.catalogue, rules));
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-        let others = known.tenants.iter().filter(|(id, _)| **id != tenant_id);
-        if catalogue.size + others.map(|(_, entry)| entry.catalogue.size).sum::<usize>() > MOST {
-            known.tenants.values_mut().for_each(|entry| *entry = Entry::default());
-        }
+        known.make_room(catalogue.size, tenant_id);
         known.tenants.insert(tenant_id, Entry { catalogue: Arc::clone(&catalogue), is_current: true });
         Ok(Some(catalogue))
     }
@@ -247,6 +260,20 @@ pub(super) fn renewed(before: &Catalogue, rules: Vec<TypeRule>) -> Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_make_room() {
+        let mut known = Known::default();
+        for (number, eighths) in [(1, 3), (2, 1), (3, 4), (4, 2)] {
+            let catalogue = Arc::new(Catalogue { size: MOST / 8 * eighths, ..Catalogue::default() });
+            known.tenants.insert(TenantId::from_u128(number), Entry { catalogue, is_current: true });
+        }
+        known.make_room(MOST / 8 * 3, TenantId::from_u128(4));
+        let mut current: Vec<_> =
+            known.tenants.iter().filter(|(_, entry)| entry.is_current).map(|(id, _)| *id).collect();
+        current.sort_unstable();
+        assert_eq!(current, [1, 2, 4].map(TenantId::from_u128));
+    }
 
     #[test]
     fn a_schema_is_compiled_again_only_where_it_changed() {
