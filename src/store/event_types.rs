@@ -181,13 +181,14 @@ impl Store {
         Ok(if found.known { Described::Replaced } else { Described::Added })
     }
 
-    /// Takes an event type out of the catalogue; `false` where it is not there.
+    /// Takes an event type out of the catalogue; `false` where it is not there. The catalogue is locked first, as whoever describes one does.
     pub async fn forget_event_type(&self, tenant_id: TenantId, name: &str) -> Result<bool, StoreError> {
         let forgotten = sqlx::query_scalar!(
             r#"WITH marked AS (
-                   UPDATE tidings.catalogues SET changed = pg_current_xact_id() WHERE tenant_id = $1
+                   UPDATE tidings.catalogues SET changed = pg_current_xact_id() WHERE tenant_id = $1 RETURNING 1
                ), forgotten AS (
-                   DELETE FROM tidings.event_types WHERE tenant_id = $1 AND name = $2 RETURNING 1
+                   DELETE FROM tidings.event_types
+                   WHERE tenant_id = $1 AND name = $2 AND EXISTS (SELECT FROM marked) RETURNING 1
                )
                SELECT count(*) AS "count!" FROM forgotten"#,
             tenant_id as TenantId,
