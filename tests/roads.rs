@@ -39,6 +39,12 @@ fn new_event(world: &World, tenant_id: TenantId, event_type: &str, data: &'stati
     }
 }
 
+/// The same, as its producer reports it.
+fn report_of(world: &World, tenant: &Tenant<'_>, key: Option<&str>, data: &'static str) -> NewEvent {
+    let event = Arc::new(new_event(world, id_of(tenant), "a", data));
+    NewEvent { event, idempotency_key: key.map(str::to_owned), trace: None }
+}
+
 async fn holder(world: &World) -> Holder {
     Holder::new(world.context.store.enlist(world.clock.now(), 30 * SECOND).await.expect("a number"))
 }
@@ -254,10 +260,7 @@ async fn what_repeats_an_event_of_the_same_statement_is_known_as_what_repeats_an
     for tenant in &tenants {
         tenant.webhook("https://example.com/").await;
     }
-    let new = |tenant: &Tenant<'_>, key: Option<&str>, data| {
-        let event = Arc::new(new_event(&world, id_of(tenant), "a", data));
-        NewEvent { event, idempotency_key: key.map(str::to_owned), trace: None }
-    };
+    let new = |tenant: &Tenant<'_>, key, data| report_of(&world, tenant, key, data);
     let (one, two) = (&tenants[0], &tenants[1]);
     let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
     let accept = async |events: &[NewEvent]| {
@@ -304,11 +307,7 @@ async fn an_event_whose_key_was_forgotten_just_now_is_stored() {
     let world = World::new().await;
     let tenant = world.tenant().await;
     tenant.webhook("https://example.com/").await;
-    let new = |key: Option<&str>| NewEvent {
-        event: Arc::new(new_event(&world, id_of(&tenant), "a", "1")),
-        idempotency_key: key.map(str::to_owned),
-        trace: None,
-    };
+    let new = |key| report_of(&world, &tenant, key, "1");
     let (store, now) = (&world.context.store, world.clock.now());
     store.accept(&[new(Some("k"))], now, None).await.expect("accepted");
     let forget = "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS
@@ -349,11 +348,7 @@ async fn a_failure_after_the_commit_leaves_leases_in_doubt() {
     let world = World::new().await;
     let tenant = world.tenant().await;
     tenant.webhook("https://example.com/").await;
-    let new = |key: Option<&str>| NewEvent {
-        event: Arc::new(new_event(&world, id_of(&tenant), "a", "1")),
-        idempotency_key: key.map(str::to_owned),
-        trace: None,
-    };
+    let new = |key| report_of(&world, &tenant, key, "1");
     let (store, now) = (&world.context.store, world.clock.now());
     store.accept(&[new(Some("k"))], now, None).await.expect("accepted");
     // At the commit, when the statement that comes next would ask for it.

@@ -139,14 +139,14 @@ impl Store {
                 drop(session);
                 let mut done = Vec::with_capacity(events.len());
                 for (accepted, new) in accepted.into_iter().zip(events) {
-                    let Some(accepted) = accepted else {
+                    if let Some(accepted) = accepted {
+                        done.push(accepted);
+                    } else {
                         let again = Box::pin(self.accept(slice::from_ref(new), now, hand_off)).await;
                         let (again, leased) = again.map_err(unsure)?;
                         done.extend(again);
                         claimed.extend(leased);
-                        continue;
-                    };
-                    done.push(accepted);
+                    }
                 }
                 return Ok((done, claimed));
             }
