@@ -29,6 +29,8 @@ pub struct Config {
     /// `server.requests_per_second`: of a tenant's key that has no rate of its own, 0 to 100,000; 0, without limit, by default: keys
     /// are made by the platform, for services it knows, and a limit nobody chose would refuse events at the worst time.
     pub requests_per_second: u32,
+    /// `server.console`: whether the pages of the console are there, beside the API; yes by default.
+    pub console: bool,
 }
 
 impl Default for Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             replay_rate_per_second: 100,
             replay_max_rate_per_second: 1_000,
             requests_per_second: 0,
+            console: true,
         }
     }
 }

@@ -6,18 +6,25 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
-use axum::http::Method;
-use axum::response::Response;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
+use secrecy::ExposeSecret;
 use tower::ServiceExt;
 
 use super::Api;
+use super::auth::TENANT_HEADER;
 use super::entrance::{panicked, pass};
 use super::leftover::guarded;
+use super::problem::Problem;
 use super::router::router;
 use super::routes::events;
+use crate::domain::ids::TenantId;
+use crate::domain::secret::Secret;
 
 /// Answers requests. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +39,39 @@ impl Front {
     #[must_use]
     pub fn new(api: Api) -> Self {
         Self { router: router(api.clone()), api: Some(api) }
+    }
+
+    /// With further pages, which are no part of the API.
+    #[must_use]
+    pub fn with_pages(self, pages: Router) -> Self {
+        // Of two routers without a fallback of their own, the one that is merged in keeps its own: paths that nobody knows are the API's.
+        Self { router: pages.merge(self.router), ..self }
+    }
+
+    /// Answers what somebody in this process asks with their key, as if it had come by the socket: JSON, or nothing.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        key: &Secret,
+        tenant: Option<TenantId>,
+        body: Bytes,
+    ) -> Response {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
+        if let Some(tenant) = tenant {
+            request = request.header(TENANT_HEADER, tenant.to_string());
+        }
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        match request.body(Body::from(body)) {
+            Ok(request) => self.answer(request).await,
+            Err(error) => Problem::internal(error).into_response(),
+        }
     }
 
     /// Answers a request; whatever it is, with a response.

@@ -47,6 +47,9 @@ use crate::actions::accept::Acceptor;
 use crate::actions::catalogue::Catalogues;
 use crate::actions::replays::Rates;
 use crate::actions::webhooks::Trials;
+use crate::domain::secret::Secret;
+use crate::domain::tenant::Principal;
+use problem::Problem;
 
 pub use config::Config;
 pub use front::Front;
@@ -103,6 +106,11 @@ impl Api {
     #[must_use]
     pub fn max_event_bytes(&self) -> usize {
         self.0.max_event_bytes
+    }
+
+    /// Whose a key is.
+    pub async fn principal(&self, key: &Secret) -> Result<Arc<Principal>, Problem> {
+        self.keyring().principal(key, &self.store).await
     }
 
     fn document(&self) -> Bytes {

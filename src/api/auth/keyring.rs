@@ -51,7 +51,7 @@ impl Keyring {
 
     /// Who sent a request with these headers; refused where that key has asked too often.
     pub(super) async fn identify(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
-        let known = self.recognize(headers, store).await?;
+        let known = self.recognize(bearer(headers)?, store).await?;
         match known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take()) {
             Ok(()) => Ok(known.principal),
             Err(wait) => Err(too_often(wait)),
@@ -60,11 +60,16 @@ impl Keyring {
 
     /// Who sent a request that was let in before.
     pub(super) async fn recall(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
-        Ok(self.recognize(headers, store).await?.principal)
+        Ok(self.recognize(bearer(headers)?, store).await?.principal)
     }
 
-    async fn recognize(&self, headers: &HeaderMap, store: &Store) -> Result<Known, Problem> {
-        let digest: KeyDigest = Sha256::digest(bearer(headers)?).into();
+    /// Whose a key is.
+    pub(in crate::api) async fn principal(&self, key: &Secret, store: &Store) -> Result<Arc<Principal>, Problem> {
+        Ok(self.recognize(key.expose_secret().as_bytes(), store).await?.principal)
+    }
+
+    async fn recognize(&self, key: &[u8], store: &Store) -> Result<Known, Problem> {
+        let digest: KeyDigest = Sha256::digest(key).into();
         match self.keys.recall(&digest) {
             Ok(known) => Ok(known),
             Err(era) => {

@@ -21,7 +21,7 @@ use crate::domain::tenant::{Principal, Role};
 pub(super) use keyring::Keyring;
 
 /// Names the tenant that a platform key acts for.
-const TENANT_HEADER: &str = "tidings-tenant";
+pub(super) const TENANT_HEADER: &str = "tidings-tenant";
 
 /// A role that a route asks for, as a type.
 pub trait Need: Send + Sync + 'static {

@@ -1,8 +1,8 @@
 //! Calls the REST API as anybody would, by its front door, without a socket: only `net` may connect to anything.
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
-use secrecy::ExposeSecret;
+use axum::body::to_bytes;
+use axum::http::{Method, StatusCode};
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::api::Front;
@@ -46,14 +46,8 @@ impl Visitor {
         key: &Secret,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body.map_or_else(Body::empty, |json| Body::from(json.to_string())))?;
-        let response = self.front.answer(request).await;
+        let body = body.map_or_else(Bytes::new, |json| json.to_string().into());
+        let response = self.front.ask(method, path, key, None, body).await;
         let status = response.status();
         let bytes = to_bytes(response.into_body(), MAX_ANSWER).await?;
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
