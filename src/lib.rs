@@ -44,7 +44,7 @@
 //! | 2 | [`store`], [`net`], [`client`], [`embedded`] | Postgres; the way out and its guard; the REST API seen from outside; a private Postgres |
 //! | 3 | [`actions`] | what happens where rooms meet: accept, register, rotate, verify, resend, replay |
 //! | 4 | [`api`], [`dispatch`] | the REST API; the loop that delivers |
-//! | 5 | [`config`], [`app`], [`signals`] | the parts put together |
+//! | 5 | [`config`], [`app`], [`signals`]; [`console`] | the parts put together; the REST API as pages |
 //! | 6 | [`cli`] | the program's commands |
 
 mod again;
@@ -68,6 +68,7 @@ pub mod dispatch;
 
 pub mod app;
 pub mod config;
+pub mod console;
 pub mod signals;
 
 pub mod cli;

@@ -14,6 +14,7 @@ mod change;
 mod cli;
 mod client;
 mod connections;
+mod console;
 mod dead_letter;
 mod deliver;
 mod docs;

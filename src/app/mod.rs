@@ -31,6 +31,7 @@ use crate::actions::accept::{Acceptor, HandOffTarget};
 use crate::api::{self, Api, Front};
 use crate::beside::beside;
 use crate::config::Config;
+use crate::console;
 use crate::dialect::Dialects;
 use crate::dispatch::{Dispatcher, Keeper};
 use crate::domain::clock::Clock;
@@ -114,7 +115,11 @@ impl App {
             // What is accepted here goes straight to the dispatcher here, where there is one.
             let target = dispatcher.clone().map(|dispatcher| Arc::new(dispatcher) as Arc<dyn HandOffTarget>);
             let acceptor = Acceptor::start(&context, target, &tasks);
-            let front = Front::new(Api::new(context.clone(), acceptor, &config.server));
+            let parts = Api::new(context.clone(), acceptor, &config.server);
+            let mut front = Front::new(parts.clone());
+            if config.server.console {
+                front = front.clone().with_pages(console::pages(parts, front));
+            }
             door = Some(beside(&api, Door::open(config.server.listen, "`server.listen`", front)).await?);
         }
         let mut metrics = None;

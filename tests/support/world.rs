@@ -14,6 +14,7 @@ use sqlx::PgPool;
 use tidings::actions::Context;
 use tidings::actions::accept::{Acceptor, HandOffTarget};
 use tidings::api::{self, Api, Front};
+use tidings::console;
 use tidings::dialect::Dialects;
 use tidings::dispatch::{self, Dispatcher};
 use tidings::domain::clock::Clock;
@@ -170,7 +171,9 @@ impl World {
         let target = Arc::new(Arc::clone(&dispatcher)) as Arc<dyn HandOffTarget>;
         let acceptor = Acceptor::start(&context, Some(target), &TaskTracker::new());
         let server = api::Config { platform_key: Some(SecretString::from(PLATFORM_KEY)), ..api::Config::default() };
-        let front = Front::new(Api::new(context.clone(), acceptor, &server));
+        let api = Api::new(context.clone(), acceptor, &server);
+        let front = Front::new(api.clone());
+        let front = front.clone().with_pages(console::pages(api, front));
         let router = Router::new().fallback(move |request| async move { front.answer(request).await });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -122,7 +122,8 @@ async fn on_database(
     });
     let visitor = Visitor::new(front, config.server.platform_key.clone());
     let is_found = is_default(folder);
-    let screen = Screen { address: reachable(address), folder, is_found, postgres: database.embedded_port(), begun };
+    let (postgres, has_console) = (database.embedded_port(), config.server.console);
+    let screen = Screen { address: reachable(address), has_console, folder, is_found, postgres, begun };
     let shown = tokio::select! {
         shown = show(&mut kept, visitor, &clock, screen, &stop, paint) => shown,
         // Nothing can be recorded any more, so nothing is brought to an end.

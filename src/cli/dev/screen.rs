@@ -16,6 +16,8 @@ use crate::embedded::{DATABASE, PASSWORD_FILE, USER};
 pub(super) struct Screen<'a> {
     /// Where the API is.
     pub(super) address: SocketAddr,
+    /// Whether the console is there, too.
+    pub(super) has_console: bool,
     /// Where the data is.
     pub(super) folder: &'a Path,
     /// Whether commands in the working folder find this Tidings by themselves.
@@ -29,7 +31,7 @@ pub(super) struct Screen<'a> {
 impl Screen<'_> {
     /// The whole screen. `is_first` shows what is shown once.
     pub(super) fn text(&self, home: &Furniture, sample: &Sample, is_first: bool, paint: Paint) -> String {
-        let Self { address, folder, is_found, postgres, begun } = self;
+        let Self { address, has_console, folder, is_found, postgres, begun } = self;
         let label = |label: &str| paint.dim(format!("  {label:<13}"));
         let key = home.api_key.expose_secret();
         let mut lines = vec![
@@ -37,6 +39,10 @@ impl Screen<'_> {
             format!("{}{}", label("API"), paint.bold(format!("http://{address}/v1"))),
             format!("{}{}  (tenant {}, sandbox)", label("API key"), paint.bold(key), home.tenant_id),
         ];
+        if *has_console {
+            let link = format!("http://{address}/console#{key}");
+            lines.insert(1, format!("{}{}  (signs you in)", label("Console"), paint.bold(link)));
+        }
         if is_first {
             let note = "manages tenants and keys";
             lines.push(format!("{}{}  ({note})", label("Platform key"), home.platform_key.expose_secret()));
@@ -126,7 +132,7 @@ mod tests {
 
     fn screen() -> Screen<'static> {
         let (address, folder) = (([127, 0, 0, 1], 8080).into(), Path::new("/data"));
-        Screen { address, folder, is_found: true, postgres: Some(5433), begun: Instant::now() }
+        Screen { address, has_console: true, folder, is_found: true, postgres: Some(5433), begun: Instant::now() }
     }
 
     #[test]
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_not_found_by_itself_is_named_first() {
-        let screen = Screen { is_found: false, postgres: None, ..screen() };
+        let screen = Screen { is_found: false, has_console: false, postgres: None, ..screen() };
         let sample = Sample { event_id: "evt_01k".into(), took: None, others: Vec::new() };
         insta::assert_snapshot!(screen.text(&home(), &sample, false, Paint::OFF));
     }

@@ -1,0 +1,114 @@
+//! Asks the REST API on behalf of whoever looks at a page.
+
+use axum::body::to_bytes;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Front;
+use crate::domain::ids::TenantId;
+use crate::domain::secret::Secret;
+
+/// Bytes of an answer at most: more than any page of a list has.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Somebody's way to the API.
+pub(super) struct Caller {
+    front: Front,
+    key: Secret,
+    /// Which tenant a platform key acts for.
+    tenant: Option<TenantId>,
+}
+
+/// What the API says of a request that it refuses, as its problems do.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) title: String,
+    pub(super) detail: String,
+    #[serde(default)]
+    pub(super) request_id: String,
+    #[serde(default)]
+    pub(super) errors: Vec<Fault>,
+}
+
+/// What is wrong with a member of the input.
+#[derive(Debug, Deserialize)]
+pub(super) struct Fault {
+    pub(super) pointer: String,
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    /// A refusal of the console's own.
+    pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
+        let (title, detail) = (title.to_owned(), detail.into());
+        Self { status: status.as_u16(), title, detail, request_id: String::new(), errors: Vec::new() }
+    }
+
+    /// What is wrong, as a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let mut letters = self.detail.chars();
+        let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+        let end = if self.detail.ends_with(['.', '?', '!']) { "" } else { "." };
+        format!("{first}{}{end}", letters.as_str())
+    }
+
+    /// Whether whoever filled in a form can put it right.
+    pub(super) const fn is_about_input(&self) -> bool {
+        matches!(self.status, 400 | 409 | 422)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn unreadable() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the API's answer cannot be read")
+    }
+}
+
+impl Caller {
+    pub(super) fn new(front: Front, key: Secret) -> Self {
+        Self { front, key, tenant: None }
+    }
+
+    pub(super) fn for_tenant(self, tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..self }
+    }
+
+    /// What is there.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        let answer = self.ask(Method::GET, path, Bytes::new()).await?;
+        serde_json::from_slice(&answer).map_err(|_| Refusal::unreadable())
+    }
+
+    /// Has something done that takes no body, and answers with nothing of interest.
+    pub(super) async fn have(&self, method: Method, path: &str) -> Result<(), Refusal> {
+        self.ask(method, path, Bytes::new()).await.map(drop)
+    }
+
+    /// Sends something, and reads the answer.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Refusal> {
+        let body = serde_json::to_vec(body).map_err(|_| Refusal::unreadable())?;
+        let answer = self.ask(method, path, body.into()).await?;
+        serde_json::from_slice(&answer).map_err(|_| Refusal::unreadable())
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Refusal> {
+        let answer: Response = self.front.ask(method, path, &self.key, self.tenant, body).await;
+        let status = answer.status();
+        let bytes = to_bytes(answer.into_body(), MAX_ANSWER).await.map_err(|_| Refusal::unreadable())?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| Refusal::unreadable()))
+    }
+}

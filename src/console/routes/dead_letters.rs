@@ -1,0 +1,33 @@
+//! Dead letters: what was given up, and resending it.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::response::Response;
+
+use super::filters::Filters;
+use crate::console::labels::Labels;
+use crate::console::nouns::{DeadLetter, List};
+use crate::console::page::{Detour, html};
+use crate::console::seat::{Frame, Seat};
+use crate::console::show;
+
+/// As the filter of a replay names them, too.
+const FILTERS: &[&str] = &["reason", "event", "webhook_id"];
+const REASONS: [&str; 4] = ["attempts_exhausted", "terminal_status", "webhook_disabled", "unrenderable"];
+
+#[derive(Template)]
+#[template(path = "dead-letters.html", config = ".askama.toml")]
+struct DeadLettersPage {
+    frame: Frame,
+    labels: Labels,
+    letters: List<DeadLetter>,
+    filters: Filters,
+    done: Option<&'static str>,
+}
+
+pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
+    let letters = seat.caller.read(&filters.path("/v1/dead-letters", FILTERS)).await?;
+    let done = filters.done();
+    let labels = Labels::read(&seat.caller).await?;
+    Ok(html(&DeadLettersPage { frame: seat.frame("/dead-letters"), labels, letters, filters, done }))
+}

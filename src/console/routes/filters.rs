@@ -1,0 +1,78 @@
+//! What narrows a list, as its form and its links have it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+use super::acts::done;
+
+/// Entries of a list on a page.
+const SIZE: &str = "25";
+/// The name of the cursor in a page's own query.
+const AFTER: &str = "after";
+
+/// A page's query: a value for each filter, and where the page begins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(in crate::console) struct Filters(BTreeMap<String, String>);
+
+impl Filters {
+    /// The value of a filter; empty where it is not set.
+    pub(in crate::console) fn of(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |value| value.trim())
+    }
+
+    /// The same list of the API, with these of the filters. Which values are good, the API says.
+    pub(in crate::console) fn path(&self, list: &str, names: &[&str]) -> String {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("page[size]", SIZE);
+        for (name, value) in self.set(names) {
+            query.append_pair(&format!("filter[{name}]"), value);
+        }
+        if !self.of(AFTER).is_empty() {
+            query.append_pair("page[after]", self.of(AFTER));
+        }
+        format!("{list}?{}", query.finish())
+    }
+
+    /// The query of the page that follows, with the same filters.
+    pub(in crate::console) fn next(&self, names: &[&str], cursor: &str) -> String {
+        let mut query = Serializer::new(String::new());
+        query.extend_pairs(self.set(names));
+        query.append_pair(AFTER, cursor).finish()
+    }
+
+    /// What was just done, where a button or a form led here.
+    pub(in crate::console) fn done(&self) -> Option<&'static str> {
+        done(self.of("done"))
+    }
+
+    /// Whether any filter has a value.
+    pub(in crate::console) fn is_set(&self, names: &[&str]) -> bool {
+        self.set(names).next().is_some()
+    }
+
+    /// The filters that have a value.
+    pub(in crate::console) fn set<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        names.iter().map(|name| (*name, self.of(name))).filter(|(_, value)| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_filters_with_a_value_are_asked_for() {
+        let pairs = [("state", "dead"), ("event", " a b&c "), ("webhook_id", ""), ("other", "x"), (AFTER, "cur+")];
+        let filters = Filters(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let names = ["state", "event", "webhook_id"];
+        assert_eq!(
+            filters.path("/v1/deliveries", &names),
+            "/v1/deliveries?page%5Bsize%5D=25&filter%5Bstate%5D=dead&filter%5Bevent%5D=a+b%26c&page%5Bafter%5D=cur%2B"
+        );
+        assert_eq!(filters.next(&names, "n&t"), "state=dead&event=a+b%26c&after=n%26t");
+        assert_eq!(Filters::default().path("/v1/events", &names), "/v1/events?page%5Bsize%5D=25");
+    }
+}

@@ -1,0 +1,220 @@
+//! Webhooks: how they fare, and registering, changing, testing and rotating them.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query};
+use axum::http::Method;
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::future::join_all;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::acts::CHANGED;
+use super::filters::Filters;
+use super::segment;
+use crate::console::caller::Refusal;
+use crate::console::labels::Labels;
+use crate::console::nouns::{Delivery, Dialect, Glimpse, Health, List, Trial, Webhook};
+use crate::console::page::{Detour, html};
+use crate::console::seat::{Frame, Seat};
+use crate::console::show::{self, Chart};
+
+const FILTERS: &[&str] = &["state", "event"];
+const STATES: [&str; 4] = ["active", "inactive", "pending_verification", "disabled"];
+const TAB: &str = "/webhooks";
+
+#[derive(Template)]
+#[template(path = "webhooks.html", config = ".askama.toml")]
+struct WebhooksPage {
+    frame: Frame,
+    webhooks: Vec<(Webhook, Health)>,
+    next: Option<String>,
+    filters: Filters,
+    done: Option<&'static str>,
+}
+
+pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
+    let list: List<Webhook> = seat.caller.read(&filters.path("/v1/webhooks", FILTERS)).await?;
+    let paths: Vec<_> = list.data.iter().map(|webhook| format!("/v1/webhooks/{}/health", webhook.id)).collect();
+    let healths = join_all(paths.iter().map(|path| seat.caller.read::<Health>(path))).await;
+    // One that was deleted in between has no health any more.
+    let webhooks = list.data.into_iter().zip(healths).filter_map(|(webhook, health)| Some((webhook, health.ok()?)));
+    let done = filters.done();
+    let (frame, webhooks) = (seat.frame(TAB), webhooks.collect());
+    Ok(html(&WebhooksPage { frame, webhooks, next: list.page.next, filters, done }))
+}
+
+#[derive(Template)]
+#[template(path = "webhook.html", config = ".askama.toml")]
+struct WebhookPage {
+    frame: Frame,
+    labels: Labels,
+    webhook: Webhook,
+    health: Health,
+    chart: Chart,
+    deliveries: Vec<Delivery>,
+    entry: Entry,
+    refusal: Option<Refusal>,
+    done: Option<&'static str>,
+}
+
+impl WebhookPage {
+    async fn of(seat: &Seat, id: &str) -> Result<Self, Refusal> {
+        let id = segment(id);
+        let webhook: Webhook = seat.caller.read(&format!("/v1/webhooks/{id}")).await?;
+        let health = seat.caller.read(&format!("/v1/webhooks/{id}/health")).await?;
+        let size = Chart::BARS;
+        let attempts = format!("/v1/attempts?filter[webhook_id]={id}&page[size]={size}");
+        let attempts: List<Glimpse> = seat.caller.read(&attempts).await?;
+        let deliveries = format!("/v1/deliveries?filter[webhook_id]={id}&page[size]=10");
+        let deliveries: List<Delivery> = seat.caller.read(&deliveries).await?;
+        Ok(Self {
+            frame: seat.frame(TAB),
+            labels: Labels::of_one(&webhook),
+            entry: Entry::of(&webhook),
+            webhook,
+            health,
+            chart: Chart::of(&attempts.data),
+            deliveries: deliveries.data,
+            refusal: None,
+            done: None,
+        })
+    }
+}
+
+pub(in crate::console) async fn show(
+    seat: Seat,
+    Path((_, id)): Path<(String, String)>,
+    Query(filters): Query<Filters>,
+) -> Result<Response, Detour> {
+    let done = filters.done();
+    Ok(html(&WebhookPage { done, ..WebhookPage::of(&seat, &id).await? }))
+}
+
+/// What somebody types of a webhook.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(in crate::console) struct Entry {
+    url: String,
+    /// Separated by commas or white space.
+    events: String,
+    dialect: String,
+    description: String,
+}
+
+impl Entry {
+    fn of(webhook: &Webhook) -> Self {
+        Self {
+            url: webhook.url.clone(),
+            events: webhook.events.join(", "),
+            dialect: webhook.dialect.clone(),
+            description: webhook.description.clone(),
+        }
+    }
+
+    /// What it says, for the API; without the dialect where that is not asked.
+    fn to_json(&self) -> Value {
+        let separators = |c: char| c == ',' || c.is_whitespace();
+        let events: Vec<_> = self.events.split(separators).filter(|name| !name.is_empty()).collect();
+        let mut members = Map::new();
+        members.insert("url".to_owned(), self.url.trim().into());
+        members.insert("events".to_owned(), events.into());
+        members.insert("description".to_owned(), self.description.trim().into());
+        if !self.dialect.is_empty() {
+            members.insert("dialect".to_owned(), self.dialect.as_str().into());
+        }
+        members.into()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "new-webhook.html", config = ".askama.toml")]
+struct NewWebhookPage {
+    frame: Frame,
+    entry: Entry,
+    dialects: Vec<Dialect>,
+    refusal: Option<Refusal>,
+}
+
+async fn new_page(seat: &Seat, entry: Entry, refusal: Option<Refusal>) -> Result<Response, Detour> {
+    let dialects: List<Dialect> = seat.caller.read("/v1/dialects?page[size]=100").await?;
+    let status = refusal.as_ref().map(Refusal::status).unwrap_or_default();
+    let page = NewWebhookPage { frame: seat.frame(TAB), entry, dialects: dialects.data, refusal };
+    Ok((status, html(&page)).into_response())
+}
+
+pub(in crate::console) async fn form(seat: Seat) -> Result<Response, Detour> {
+    new_page(&seat, Entry { events: "*".to_owned(), ..Entry::default() }, None).await
+}
+
+/// The one page that shows secrets, and only this once.
+#[derive(Template)]
+#[template(path = "secret.html", config = ".askama.toml")]
+struct SecretPage {
+    frame: Frame,
+    webhook: Webhook,
+    is_new: bool,
+}
+
+pub(in crate::console) async fn register(seat: Seat, Form(entry): Form<Entry>) -> Result<Response, Detour> {
+    match seat.caller.send(Method::POST, "/v1/webhooks", &entry.to_json()).await {
+        Ok(webhook) => Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: true })),
+        Err(refusal) if refusal.is_about_input() => new_page(&seat, entry, Some(refusal)).await,
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+pub(in crate::console) async fn change(
+    seat: Seat,
+    Path((_, id)): Path<(String, String)>,
+    Form(entry): Form<Entry>,
+) -> Result<Response, Detour> {
+    let entry = Entry { dialect: String::new(), ..entry };
+    let path = format!("/v1/webhooks/{}", segment(&id));
+    match seat.caller.send::<Webhook>(Method::PATCH, &path, &entry.to_json()).await {
+        Ok(webhook) => Ok(Redirect::to(&format!("{}{TAB}/{}?done={CHANGED}", seat.path(), webhook.id)).into_response()),
+        Err(refusal) if refusal.is_about_input() => {
+            let status = refusal.status();
+            let page = WebhookPage { entry, refusal: Some(refusal), ..WebhookPage::of(&seat, &id).await? };
+            Ok((status, html(&page)).into_response())
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// For how long the old secret signs beside the new one; as the dialect has it, where nothing is said.
+#[derive(Deserialize)]
+pub(in crate::console) struct Overlap {
+    #[serde(default)]
+    overlap_seconds: String,
+}
+
+pub(in crate::console) async fn rotate(
+    seat: Seat,
+    Path((_, id)): Path<(String, String)>,
+    Form(overlap): Form<Overlap>,
+) -> Result<Response, Detour> {
+    let text = overlap.overlap_seconds.trim();
+    let body = match text.parse::<u64>() {
+        _ if text.is_empty() => json!({}),
+        Ok(seconds) => json!({ "overlap_seconds": seconds }),
+        Err(_) => json!({ "overlap_seconds": text }),
+    };
+    let path = format!("/v1/webhooks/{}/rotate", segment(&id));
+    let webhook = seat.caller.send(Method::POST, &path, &body).await?;
+    Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: false }))
+}
+
+#[derive(Template)]
+#[template(path = "trial.html", config = ".askama.toml")]
+struct TrialPage {
+    frame: Frame,
+    id: String,
+    trial: Trial,
+}
+
+pub(in crate::console) async fn test(seat: Seat, Path((_, id)): Path<(String, String)>) -> Result<Response, Detour> {
+    let path = format!("/v1/webhooks/{}/test", segment(&id));
+    let trial = seat.caller.send(Method::POST, &path, &json!({})).await?;
+    Ok(html(&TrialPage { frame: seat.frame(TAB), id, trial }))
+}
