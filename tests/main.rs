@@ -7,6 +7,7 @@ mod accept;
 mod bad_input;
 mod bad_webhooks;
 mod bench;
+mod browser;
 mod canaries;
 mod catalogue;
 mod challenge;
