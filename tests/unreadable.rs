@@ -45,6 +45,10 @@ async fn a_webhook_whose_headers_do_not_open_is_shown_and_sending_them_again_men
     let attempts = tenant.get(&attempts).await.expect(200);
     assert!(attempts["data"][0]["request_unavailable"].is_string(), "{attempts}");
 
+    let refused = tenant.post(&format!("{path}/test"), json!({})).await;
+    assert_eq!(refused.problem(409), "unreadable_headers");
+    assert!(refused.text.contains("[unreadable]"), "{}", refused.text);
+
     let changed = tenant.patch(&path, json!({"description": "damaged"})).await.expect(200);
     assert_eq!((&changed["headers"], &changed["description"]), (&unreadable, &json!("damaged")));
     let rotated = tenant.post(&format!("{path}/rotate"), json!({})).await.expect(200);
@@ -73,10 +77,34 @@ async fn a_webhook_whose_secret_does_not_open_is_shown_and_rotating_mends_it() {
     let attempts = tenant.get(&attempts).await.expect(200);
     assert!(attempts["data"][0]["request_unavailable"].is_string(), "{attempts}");
 
+    let refused = tenant.post(&format!("{path}/test"), json!({})).await;
+    assert_eq!(refused.problem(409), "unreadable_secret");
+    assert!(refused.text.contains("rotate"), "{}", refused.text);
+
     world.clock.advance(std::time::Duration::from_secs(1));
     tenant.post(&format!("{path}/rotate"), json!({"overlap_seconds": 0})).await.expect(200);
+    tenant.post(&format!("{path}/test"), json!({})).await.expect(200);
     assert!(dry_run(&tenant).await["request"].is_object());
     tenant.event("a", json!(2)).await;
     world.drain().await;
-    assert_eq!(receiver.count(), 2, "the one that ended is not needed");
+    assert_eq!(receiver.count(), 3, "the one that ended is not needed");
+}
+
+#[tokio::test]
+async fn a_challenge_that_cannot_be_signed_is_told_and_so_is_a_master_key_that_is_missing() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "limai").await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let path = format!("/v1/webhooks/{}/verify", webhook["id"].as_str().expect("an id"));
+    for (damage, told) in [
+        ("UPDATE tidings.webhook_secrets SET key_id = '00000000'", "restore the master key"),
+        (DAMAGED_SECRETS, "rotate"),
+    ] {
+        world.pool.execute(damage).await.expect("damaged");
+        let refused = tenant.post(&path, json!({})).await;
+        assert_eq!(refused.problem(409), "unreadable_secret");
+        assert!(refused.text.contains(told), "{}", refused.text);
+    }
+    assert_eq!(receiver.count(), 0);
 }

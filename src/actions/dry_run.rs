@@ -129,10 +129,7 @@ async fn fate(
     let Subscriber { id, headers: sealed, header_names, .. } = subscriber;
     let headers = vault::show_headers(&context.master_keys, tenant_id, *id, sealed.as_ref(), header_names);
     let secrets = context.store.secrets(tenant_id, *id).await?;
-    let secrets = match live_secrets(context, tenant_id, *id, &secrets, now) {
-        Err(ActionError::Secret(_)) => return Ok(Fate::Unreadable),
-        secrets => secrets?,
-    };
+    let Ok(secrets) = live_secrets(context, tenant_id, *id, &secrets, now) else { return Ok(Fate::Unreadable) };
     let to = SentTo { url: &subscriber.url, headers: &headers };
     match exhibit(profile, event, to, &secrets, now) {
         Ok(request) => {

@@ -14,7 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, TenantId, WebhookId};
 use crate::domain::lease::DialectRevision;
 use crate::domain::page::Filling;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, SecretError};
 use crate::store::history::attempts::AttemptRecord;
 use crate::store::outbox::destinations::SecretRow;
 
@@ -91,9 +91,8 @@ impl<'a> Past<'a> {
             Some(Err(why)) => return Ok(Err((*why).to_owned())),
             None => return Ok(Err(UNKNOWN.to_owned())),
         };
-        let secrets = match self.secrets_at(record.started_at) {
-            Err(ActionError::Secret(_)) => return Ok(Err("what signed it cannot be opened any more".to_owned())),
-            secrets => secrets?,
+        let Ok(secrets) = self.secrets_at(record.started_at) else {
+            return Ok(Err("what signed it cannot be opened any more".to_owned()));
         };
         let shown = exhibit(profile, event, SentTo { url, headers }, &secrets, record.started_at);
         Ok(shown.map_err(|error| error.to_string()))
@@ -123,7 +122,7 @@ impl<'a> Past<'a> {
     }
 
     /// Newest first.
-    fn secrets_at(&self, at: DateTime<Utc>) -> Result<Vec<Secret>, ActionError> {
+    fn secrets_at(&self, at: DateTime<Utc>) -> Result<Vec<Secret>, SecretError> {
         live_secrets(self.context, self.tenant_id, self.webhook_id, &self.secrets, at)
     }
 }
@@ -135,11 +134,11 @@ pub(super) fn live_secrets(
     webhook_id: WebhookId,
     secrets: &[SecretRow],
     at: DateTime<Utc>,
-) -> Result<Vec<Secret>, ActionError> {
+) -> Result<Vec<Secret>, SecretError> {
     let was_live = |row: &&SecretRow| row.valid_from <= at && row.valid_until.is_none_or(|until| at < until);
     let signing = secrets.iter().filter(|row| row.kind == Kind::Signing.as_str()).filter(was_live);
     let open = |row: &SecretRow| vault::open(&context.master_keys, tenant_id, webhook_id, Kind::Signing, &row.sealed);
-    Ok(signing.map(open).collect::<Result<_, _>>()?)
+    signing.map(open).collect()
 }
 
 /// A dialect as it was at a revision.

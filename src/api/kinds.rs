@@ -94,6 +94,8 @@ pub const CONFLICTS: &[(&str, &str)] = &[
     ("unfit_secret", "The webhook's secret or token does not fit its dialect as the file is now"),
     ("unknown_dialect", "The webhook's dialect is not on offer any more"),
     ("unrenderable", "The dialect has no place for the sample"),
+    ("unreadable_headers", "The webhook's own headers do not open any more"),
+    ("unreadable_secret", "The webhook's secret or token does not open any more"),
     ("webhook_deleted", "The webhook was deleted"),
     ("webhook_disabled", "The webhook was disabled"),
     ("webhook_inactive", "The webhook is inactive"),

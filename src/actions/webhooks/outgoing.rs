@@ -13,7 +13,7 @@ use crate::actions::{ActionError, Context, FIT_SECRET};
 use crate::dialect::{DialectError, Keys, Profile, Signed};
 use crate::domain::ids::WebhookId;
 use crate::domain::outcome::Outcome;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{Secret, SecretError};
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
 use crate::net::{Headers, Request, Target, check_custom_headers};
 use crate::store::outbox::destinations::SecretRow;
@@ -54,9 +54,13 @@ impl Outgoing {
         let open = |row: &SecretRow| {
             vault::open(&context.master_keys, webhook.tenant_id, webhook.id, Kind::Token, &row.sealed)
         };
-        let signing = live_secrets(context, webhook.tenant_id, webhook.id, &rows, now)?;
-        let token = rows.iter().find(|row| row.kind == Kind::Token.as_str()).map(open).transpose()?;
-        Ok(Self { signing, own: own_headers(context, webhook)?, token })
+        let closed = |kind| move |error| unreadable(webhook, kind, &error);
+        let signing =
+            live_secrets(context, webhook.tenant_id, webhook.id, &rows, now).map_err(closed(Kind::Signing))?;
+        let token = rows.iter().find(|row| row.kind == Kind::Token.as_str()).map(open);
+        let token = token.transpose().map_err(closed(Kind::Token))?;
+        let own = own_headers(context, webhook).map_err(closed(Kind::Headers))?;
+        Ok(Self { signing, own, token })
     }
 
     /// What signs.
@@ -101,4 +105,29 @@ impl Outgoing {
 /// A webhook's secret or token is not of the form that its dialect asks for now.
 pub(super) fn unfit(error: &DialectError) -> ActionError {
     ActionError::conflict("unfit_secret", format!("{error}; {FIT_SECRET}"))
+}
+
+/// Something of a webhook does not open. The reason is for the operator's log, what can be done for the answer.
+fn unreadable(webhook: &Webhook, kind: Kind, error: &SecretError) -> ActionError {
+    let Webhook { tenant_id, id, .. } = webhook;
+    tracing::warn!(%tenant_id, webhook_id = %id, kind = kind.as_str(), %error, "webhook.unreadable");
+    let (code, told) = match kind {
+        Kind::Signing => (
+            "unreadable_secret",
+            "the webhook's signing secret does not open any more: rotate it with `overlap_seconds` 0",
+        ),
+        Kind::Token => (
+            "unreadable_secret",
+            "the webhook's token does not open any more: delete the webhook, and register it anew",
+        ),
+        Kind::Headers => (
+            "unreadable_headers",
+            "the webhook's own headers do not open any more: PATCH `headers` with those that are shown as `[unreadable]`",
+        ),
+    };
+    let or_restore = match error {
+        SecretError::UnknownMasterKey { .. } => "; or let Tidings' operator restore the master key that the log names",
+        _ => "",
+    };
+    ActionError::conflict(code, format!("{told}{or_restore}"))
 }

@@ -24,7 +24,7 @@ use crate::domain::ids::WebhookId;
 #[utoipa::path(post, path = "/v1/webhooks/{id}/verify", tag = "webhooks", operation_id = "verifyWebhook",
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "The receiver passed", body = WebhookView, headers(("ETag" = String, description = "Its revision"))),
-        (status = 409, description = "no_challenge, changed_meanwhile, unfit_secret, unknown_dialect"),
+        (status = 409, description = "no_challenge, changed_meanwhile, unfit_secret, unreadable_secret, unreadable_headers, unknown_dialect"),
         (status = 422, description = "challenge_failed"),
         (status = 429, description = "too_many_tests")))]
 pub(in crate::api) async fn verify(
@@ -135,7 +135,7 @@ pub(in crate::api) async fn deactivate(
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "webhooks", operation_id = "testWebhook",
     security(("api_key" = ["manager"])),
     responses((status = 200, description = "What was sent, and what the receiver did", body = TestView),
-        (status = 409, description = "webhook_not_verified, unfit_secret, unrenderable, unknown_dialect"),
+        (status = 409, description = "webhook_not_verified, unfit_secret, unreadable_secret, unreadable_headers, unrenderable, unknown_dialect"),
         (status = 429, description = "too_many_tests")))]
 pub(in crate::api) async fn test(
     manager: Authorized<Manager>,
