@@ -108,3 +108,38 @@ async fn a_challenge_that_cannot_be_signed_is_told_and_so_is_a_master_key_that_i
     }
     assert_eq!(receiver.count(), 0);
 }
+
+#[tokio::test]
+async fn a_token_that_was_damaged_is_made_anew_by_a_rotation_and_one_whose_key_is_missing_is_kept() {
+    const TOKEN_KEY: &str = "UPDATE tidings.webhook_secrets SET key_id = '00000000' WHERE kind = 'token'";
+    const TOKEN: &str = "UPDATE tidings.webhook_secrets SET sealed = set_byte(sealed, 30, get_byte(sealed, 30) # 1) WHERE kind = 'token'";
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "beltic").await;
+    let receiver = Receiver::start().await;
+    let webhook = tenant.webhook(&receiver.url).await;
+    let path = format!("/v1/webhooks/{}", webhook["id"].as_str().expect("an id"));
+    let old = webhook["token"].as_str().expect("a token");
+    let rotate = async || tenant.post(&format!("{path}/rotate"), json!({})).await.expect(200);
+
+    let key_id: String = world.value("SELECT DISTINCT key_id FROM tidings.webhook_secrets").await;
+    world.pool.execute(TOKEN_KEY).await.expect("damaged");
+    let refused = tenant.post(&format!("{path}/test"), json!({})).await;
+    assert_eq!(refused.problem(409), "unreadable_secret");
+    assert!(refused.text.contains("restore") && !refused.text.contains("rotate"), "{}", refused.text);
+    assert_eq!(rotate().await["token"], Value::Null, "it opens where the key is");
+    let restored = sqlx::query("UPDATE tidings.webhook_secrets SET key_id = $1").bind(key_id);
+    restored.execute(&world.pool).await.expect("restored");
+    tenant.post(&format!("{path}/test"), json!({})).await.expect(200);
+    assert_eq!(receiver.received().pop().expect("a request").header("x-webhook-token"), old);
+
+    world.pool.execute(TOKEN).await.expect("damaged");
+    let refused = tenant.post(&format!("{path}/test"), json!({})).await;
+    assert_eq!(refused.problem(409), "unreadable_secret");
+    assert!(refused.text.contains("token") && refused.text.contains("rotate"), "{}", refused.text);
+    let new = rotate().await["token"].as_str().expect("a token").to_owned();
+    assert_ne!(new, old);
+    assert_eq!(rotate().await["token"], Value::Null, "it is shown once, and stays");
+    tenant.event("processed", json!({"n": 1})).await;
+    world.drain().await;
+    assert_eq!(receiver.received().pop().expect("a request").header("x-webhook-token"), new);
+}

@@ -111,23 +111,19 @@ pub(super) fn unfit(error: &DialectError) -> ActionError {
 fn unreadable(webhook: &Webhook, kind: Kind, error: &SecretError) -> ActionError {
     let Webhook { tenant_id, id, .. } = webhook;
     tracing::warn!(%tenant_id, webhook_id = %id, kind = kind.as_str(), %error, "webhook.unreadable");
-    let (code, told) = match kind {
-        Kind::Signing => (
-            "unreadable_secret",
-            "the webhook's signing secret does not open any more: rotate it with `overlap_seconds` 0",
-        ),
-        Kind::Token => (
-            "unreadable_secret",
-            "the webhook's token does not open any more: delete the webhook, and register it anew",
-        ),
-        Kind::Headers => (
-            "unreadable_headers",
-            "the webhook's own headers do not open any more: PATCH `headers` with those that are shown as `[unreadable]`",
-        ),
+    let (code, what, cure) = match kind {
+        Kind::Signing => ("unreadable_secret", "signing secret does", "rotate it with `overlap_seconds` 0"),
+        Kind::Token => ("unreadable_secret", "token does", "rotate the secret, which makes a new token as well"),
+        Kind::Headers => {
+            ("unreadable_headers", "own headers do", "PATCH `headers` with the values that are shown as `[unreadable]`")
+        }
     };
-    let or_restore = match error {
-        SecretError::UnknownMasterKey { .. } => "; or let Tidings' operator restore the master key that the log names",
-        _ => "",
+    let restore = "let Tidings' operator restore the master key that the log names";
+    let cure = match (error, kind) {
+        // A rotation leaves it.
+        (SecretError::UnknownMasterKey { .. }, Kind::Token) => restore.to_owned(),
+        (SecretError::UnknownMasterKey { .. }, _) => format!("{restore}, or {cure}"),
+        _ => cure.to_owned(),
     };
-    ActionError::conflict(code, format!("{told}{or_restore}"))
+    ActionError::conflict(code, format!("the webhook's {what} not open any more: {cure}"))
 }

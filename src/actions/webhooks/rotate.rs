@@ -1,5 +1,6 @@
 //! Rotate: a new signing secret. The token, where there is one, stays: it tells who sends, and is exchanged by registering anew. One
-//! that is missing, because the dialect had none when the webhook was registered, is made.
+//! that is missing, because the dialect had none when the webhook was registered, is made; so is one in place of a token that was
+//! damaged, without which the webhook would get nothing any more.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::actions::vault::{self, Kind};
 use crate::actions::{ActionError, Context};
 use crate::domain::clock::later;
 use crate::domain::ids::{TenantId, WebhookId};
+use crate::domain::secret::{Sealed, SecretError};
 use crate::store::webhooks::{MAX_LIVE, Rotated, Rotation};
 
 /// Seconds for which both secrets sign, where a dialect carries several signatures and nobody says otherwise.
@@ -42,13 +44,14 @@ pub async fn rotate(
     let seal = |kind, secret| vault::seal(&context.master_keys, tenant_id, id, kind, secret);
     let rotation = Rotation {
         sealed: seal(Kind::Signing, &signing_secret)?,
+        damaged_tokens: damaged_tokens(context, tenant_id, id).await?,
         missing_token: token.as_ref().map(|token| seal(Kind::Token, token)).transpose()?,
         new_from: if profile.signs_side_by_side() { now } else { old_until },
         old_until,
         now,
     };
     let token = match context.store.rotate_secret(tenant_id, id, &rotation).await? {
-        Rotated::Done { had_token } => token.filter(|_| !had_token),
+        Rotated::Done { made_token } => token.filter(|_| made_token),
         Rotated::NotFound => return Err(ActionError::NotFound(NOUN)),
         Rotated::TooMany => {
             let detail = format!(
@@ -60,4 +63,13 @@ pub async fn rotate(
     in_force(context, tenant_id, &[id]).await;
     // As it was found: nothing may fail any more, or the secret would be lost.
     Ok(Registered { webhook, signing_secret, token })
+}
+
+/// The stored tokens that no master key opens, as they are sealed. One whose key this process lacks is none: it may be good elsewhere.
+async fn damaged_tokens(context: &Context, tenant_id: TenantId, id: WebhookId) -> Result<Vec<Vec<u8>>, ActionError> {
+    let stored = context.store.secrets(tenant_id, id).await?;
+    let tokens = stored.into_iter().filter(|row| row.kind == Kind::Token.as_str()).map(|row| row.sealed);
+    let open = |token: &Sealed| vault::open(&context.master_keys, tenant_id, id, Kind::Token, token);
+    let damaged = tokens.filter(|token| matches!(open(token), Err(SecretError::Corrupt)));
+    Ok(damaged.map(|token| token.ciphertext).collect())
 }

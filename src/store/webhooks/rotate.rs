@@ -15,7 +15,9 @@ pub const MAX_LIVE: i64 = 5;
 pub struct Rotation {
     /// The new secret.
     pub sealed: Sealed,
-    /// A token, which is stored where there is none.
+    /// Tokens that do not open, as they are sealed: forgotten.
+    pub damaged_tokens: Vec<Vec<u8>>,
+    /// A token, which is stored where there is none, or none any more.
     pub missing_token: Option<Sealed>,
     /// From when on the new secret signs.
     pub new_from: DateTime<Utc>,
@@ -30,8 +32,8 @@ pub struct Rotation {
 pub enum Rotated {
     /// The new secret is stored.
     Done {
-        /// There was a token, or none was to be stored.
-        had_token: bool,
+        /// The token was stored.
+        made_token: bool,
     },
     /// There is no such webhook.
     NotFound,
@@ -105,30 +107,36 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        let had_token = match &rotation.missing_token {
-            Some(token) => !add_token(&mut transaction, tenant_id, webhook_id, token, rotation.now).await?,
-            None => true,
-        };
+        let made_token = renew_token(&mut transaction, tenant_id, webhook_id, rotation).await?;
         transaction.commit().await?;
-        Ok(Rotated::Done { had_token })
+        Ok(Rotated::Done { made_token })
     }
 }
 
-/// Gives a webhook a token, unless it has one.
-async fn add_token(
+/// Forgets damaged tokens, and gives the webhook the missing one, unless it has one; says whether it did.
+async fn renew_token(
     connection: &mut Session,
     tenant_id: TenantId,
     webhook_id: WebhookId,
-    token: &Sealed,
-    now: DateTime<Utc>,
+    rotation: &Rotation,
 ) -> Result<bool, StoreError> {
+    sqlx::query!(
+        "DELETE FROM tidings.webhook_secrets
+         WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'token' AND sealed = ANY ($3)",
+        tenant_id as TenantId,
+        webhook_id as WebhookId,
+        &rotation.damaged_tokens,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let Some(token) = &rotation.missing_token else { return Ok(false) };
     let added = sqlx::query!(
         "INSERT INTO tidings.webhook_secrets (tenant_id, webhook_id, kind, valid_from, key_id, sealed)
          SELECT $1, $2, 'token', $3, $4, $5 WHERE NOT EXISTS (
              SELECT FROM tidings.webhook_secrets WHERE tenant_id = $1 AND webhook_id = $2 AND kind = 'token')",
         tenant_id as TenantId,
         webhook_id as WebhookId,
-        now,
+        rotation.now,
         token.key_id,
         token.ciphertext,
     )

@@ -63,7 +63,7 @@ pub(in crate::api) struct Rotation {
 /// Rotate the signing secret
 ///
 /// The new secret is in this answer and never shown again. The token, where there is one, stays; one that the dialect has and the
-/// webhook has not is made, and shown this once.
+/// webhook has not, or that was damaged in the database, is made, and shown this once.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate", tag = "webhooks", operation_id = "rotateWebhookSecret",
     security(("api_key" = ["manager"])), request_body = Option<Rotation>,
     responses((status = 200, description = "The webhook with its new secret", body = WithSecrets,
