@@ -20,6 +20,7 @@ mod show;
 mod tests;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -70,14 +71,25 @@ impl Config {
         self.process.validate()?;
         self.log.validate()?;
         self.telemetry.validate()?;
-        // Port 0 is another one each time.
-        match self.telemetry.metrics_listen.filter(|address| *address == self.server.listen && address.port() != 0) {
+        let listen = self.server.listen;
+        match self.telemetry.metrics_listen.filter(|metrics| exclude_each_other(*metrics, listen)) {
             None => Ok(()),
-            Some(address) => Err(format!(
-                "`telemetry.metrics_listen` and `server.listen` are both {address}: choose another port for one of them"
+            Some(metrics) => Err(format!(
+                "`telemetry.metrics_listen` is {metrics} and `server.listen` is {listen}, which exclude each other: choose another port for one of them"
             )),
         }
     }
+}
+
+/// Whether only one socket can listen on these. Port 0 is another one each time; `[::]` takes IPv4 as well.
+fn exclude_each_other(one: SocketAddr, other: SocketAddr) -> bool {
+    let plain = |mut address: SocketAddr| {
+        address.set_ip(address.ip().to_canonical());
+        address
+    };
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    let (one, other) = (plain(one), plain(other));
+    one.port() == other.port() && one.port() != 0 && (one == other || covers(one, other) || covers(other, one))
 }
 
 /// A configuration, and where each value in it comes from.

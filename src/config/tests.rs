@@ -218,3 +218,30 @@ fn it_is_shown_as_toml_with_origins_and_without_secrets() {
     assert!(toml::from_str::<toml::Table>(&shown).is_ok(), "{shown}");
     insta::assert_snapshot!("shown", shown);
 }
+
+#[test]
+fn two_sockets_that_exclude_each_other_are_refused_before_either_is_opened() {
+    for (metrics, listen, is_refused) in [
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("0.0.0.0:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "0.0.0.0:80", true),
+        ("[::]:80", "127.0.0.1:80", true),
+        ("10.0.0.1:80", "[::]:80", true),
+        ("[::1]:80", "[::]:80", true),
+        ("[::]:80", "0.0.0.0:80", true),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+        ("[::ffff:0.0.0.0]:80", "127.0.0.1:80", true),
+        ("0.0.0.0:80", "[::1]:80", false),
+        ("10.0.0.1:80", "127.0.0.1:80", false),
+        ("[fe80::1%1]:80", "[fe80::1%2]:80", false),
+        ("0.0.0.0:81", "127.0.0.1:80", false),
+        ("0.0.0.0:0", "127.0.0.1:0", false),
+        ("127.0.0.1:0", "127.0.0.1:0", false),
+    ] {
+        let file = format!("[server]\nlisten = '{listen}'\n[telemetry]\nmetrics_listen = '{metrics}'");
+        let told = load(&file, &[]).err();
+        assert_eq!(told.is_some(), is_refused, "{metrics} {listen} {told:?}");
+        let names = ["tidings.toml:2 and tidings.toml:4: ", "`telemetry.metrics_listen`", "`server.listen`"];
+        assert!(told.is_none_or(|told| names.iter().all(|name| told.contains(name))), "{metrics} {listen}");
+    }
+}
