@@ -39,8 +39,15 @@ fn shown(setting: &Setting) -> String {
         value if value.as_array().is_some_and(Vec::is_empty) => value.to_string(),
         _ if SECRET.contains(&name.as_str()) => format!("\"{MASK}\""),
         Value::String(url) if name == "database.url" => Value::String(without_password(url)).to_string(),
+        Value::String(url) if name == "telemetry.otlp_endpoint" => Value::String(without_query(url)).to_string(),
         value => value.to_string(),
     }
+}
+
+/// A URL whose query, which may hold a credential, is masked. (One with a user or a password is refused before it is shown.)
+fn without_query(url: &str) -> String {
+    let Some(end) = url.find(['?', '#']) else { return url.to_owned() };
+    format!("{}?{MASK}", &url[..end])
 }
 
 /// A database URL with its password masked.

@@ -220,6 +220,20 @@ fn it_is_shown_as_toml_with_origins_and_without_secrets() {
 }
 
 #[test]
+fn of_the_collectors_address_the_query_is_not_shown() {
+    for (endpoint, shown) in [
+        ("http://collector:4318", "http://collector:4318"),
+        ("https://collector/v1/traces?token=hunter2", "https://collector/v1/traces?********"),
+        ("https://collector#hunter2?a", "https://collector?********"),
+    ] {
+        let loaded = load(&format!("[telemetry]\notlp_endpoint = '{endpoint}'"), &[]).expect("a configuration");
+        let all = loaded.to_string();
+        assert!(all.contains(&format!("otlp_endpoint = \"{shown}\"")) && !all.contains("hunter2"), "{all}");
+        assert!(!format!("{loaded:?}").contains("hunter2"), "{loaded:?}");
+    }
+}
+
+#[test]
 fn two_sockets_that_exclude_each_other_are_refused_before_either_is_opened() {
     for (metrics, listen, is_refused) in [
         ("127.0.0.1:80", "127.0.0.1:80", true),

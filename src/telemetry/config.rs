@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer};
-use url::Url;
+use url::{Position, Url};
 
 /// Where numbers and traces go. Every key may be left out.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -32,11 +32,11 @@ impl Default for Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A header's value may be a credential.
+        // A header's value may be a credential, and so may a query.
         let Self { metrics_listen, otlp_endpoint, otlp_headers, sampling_ratio } = self;
         f.debug_struct("Config")
             .field("metrics_listen", metrics_listen)
-            .field("otlp_endpoint", &otlp_endpoint.as_ref().map(Url::as_str))
+            .field("otlp_endpoint", &otlp_endpoint.as_ref().map(|url| &url[..Position::AfterPath]))
             .field("otlp_headers", &otlp_headers.len())
             .field("sampling_ratio", sampling_ratio)
             .finish()
@@ -123,7 +123,9 @@ mod tests {
             let error = told(text).expect_err(text);
             assert!(error.contains(key) && !error.contains("hunter2"), "{error}");
         }
-        let config: Config = toml::from_str("otlp_headers = ['x=hunter2']").expect("a config");
-        assert!(!format!("{config:?}").contains("hunter2"));
+        let text = "otlp_headers = ['x=hunter2']\notlp_endpoint = 'http://collector/traces?key=hunter2#hunter2'";
+        let config: Config = toml::from_str(text).expect("a config");
+        let shown = format!("{config:?}");
+        assert!(shown.contains("http://collector/traces") && !shown.contains("hunter2"), "{shown}");
     }
 }

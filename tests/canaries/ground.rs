@@ -26,17 +26,18 @@ impl Given {
         let url = with_password(&old_url, &user, &password).await;
         let (master, further) = (rand::random::<[u8; 32]>(), rand::random::<[u8; 32]>());
         let (master, further) = (BASE64_STANDARD.encode(master), BASE64_STANDARD.encode(further));
-        let (platform_key, otlp) = (canary("tk_platform_"), canary("otlp"));
+        let (platform_key, otlp, query) = (canary("tk_platform_"), canary("otlp"), canary("query"));
         for (name, secret) in [
             ("the database's password", &password),
             ("the master key", &master),
             ("the further master key", &further),
             ("the platform key of the configuration", &platform_key),
             ("the header for the collector", &otlp),
+            ("the query of the collector's address", &query),
         ] {
             witness_for.push((name.to_owned(), secret.clone()));
         }
-        let endpoint = collector.config.otlp_endpoint.as_ref().expect("an address").to_string();
+        let endpoint = collector.config.otlp_endpoint.as_ref().expect("an address");
         let settings = vec![
             ("database.url", url),
             ("secrets.master_key", master),
@@ -45,7 +46,7 @@ impl Given {
             ("server.listen", "127.0.0.1:0".to_owned()),
             ("egress.allow", "127.0.0.0/8,::1/128".to_owned()),
             ("egress.extra_ca_file", secure.certificate.path().display().to_string()),
-            ("telemetry.otlp_endpoint", endpoint),
+            ("telemetry.otlp_endpoint", format!("{endpoint}?key={query}")),
             ("telemetry.otlp_headers", format!("x-api-key={otlp}")),
             ("log.level", "trace".to_owned()),
         ];
