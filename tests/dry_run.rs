@@ -143,3 +143,21 @@ async fn a_dry_run_shows_what_cannot_be_rendered() {
     }
     assert_eq!(world.count("events").await, 0);
 }
+
+#[tokio::test]
+async fn a_dry_run_says_what_a_delivery_lacks_to_be_signed() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "beltic").await;
+    tenant.webhook("https://example.com/hook").await;
+    for (missing, told) in [
+        ("DELETE FROM tidings.webhook_secrets WHERE kind = 'token'", "`token` must be there"),
+        ("DELETE FROM tidings.webhook_secrets", "`secret` must be there"),
+    ] {
+        sqlx::query(missing).execute(&world.pool).await.expect("deleted");
+        let event = json!({"type": "processed", "data": {}});
+        let forecast = tenant.post("/v1/events?dry_run=true", event).await.expect(200);
+        let shown = &forecast["matches"][0];
+        let detail = shown["unrenderable"]["detail"].as_str().unwrap_or_default();
+        assert!(shown["request"].is_null() && detail.contains(told) && detail.contains("rotate"), "{forecast}");
+    }
+}

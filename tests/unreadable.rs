@@ -136,9 +136,13 @@ async fn a_token_that_was_damaged_is_made_anew_by_a_rotation_and_one_whose_key_i
     let refused = tenant.post(&format!("{path}/test"), json!({})).await;
     assert_eq!(refused.problem(409), "unreadable_secret");
     assert!(refused.text.contains("token") && refused.text.contains("rotate"), "{}", refused.text);
+    let event = json!({"type": "processed", "data": {}});
+    let told = tenant.post("/v1/events?dry_run=true", event.clone()).await.expect(200)["matches"][0].clone();
+    assert!(told["request"].is_null() && told["unrenderable"]["detail"].is_string(), "{told}");
     let new = rotate().await["token"].as_str().expect("a token").to_owned();
     assert_ne!(new, old);
     assert_eq!(rotate().await["token"], Value::Null, "it is shown once, and stays");
+    assert!(tenant.post("/v1/events?dry_run=true", event).await.expect(200)["matches"][0]["request"].is_object());
     tenant.event("processed", json!({"n": 1})).await;
     world.drain().await;
     assert_eq!(receiver.received().pop().expect("a request").header("x-webhook-token"), new);

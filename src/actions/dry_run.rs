@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::exhibit::{Exhibit, NoExhibit, SentTo, exhibit};
-use super::show_attempt::{live_secrets, profile};
+use super::show_attempt::{live_secrets, profile, token};
 use super::{ActionError, Context, vault};
 use crate::dialect::Profile;
 use crate::domain::event::{Event, pattern_matches};
@@ -36,9 +36,9 @@ pub enum Fate {
         /// Why it would have to wait.
         held: Option<State>,
     },
-    /// A dead letter, because its dialect has no place for the data, or its secret does not fit the dialect.
+    /// A dead letter, because its dialect has no place for the data, or its secret or token does not fit the dialect or is missing.
     Unrenderable(NoExhibit),
-    /// Nothing until its secret, which does not open, is rotated.
+    /// Nothing until its secret, which or whose token does not open, is rotated.
     Unreadable,
     /// Nothing.
     Nothing(WhyNot),
@@ -129,9 +129,15 @@ async fn fate(
     let Subscriber { id, headers: sealed, header_names, .. } = subscriber;
     let headers = vault::show_headers(&context.master_keys, tenant_id, *id, sealed.as_ref(), header_names);
     let secrets = context.store.secrets(tenant_id, *id).await?;
-    let Ok(secrets) = live_secrets(context, tenant_id, *id, &secrets, now) else { return Ok(Fate::Unreadable) };
+    let opened = live_secrets(context, tenant_id, *id, &secrets, now)
+        .and_then(|signing| Ok((signing, token(context, tenant_id, *id, &secrets)?)));
+    let Ok((signing, token)) = opened else { return Ok(Fate::Unreadable) };
+    // A request is shown without its token, and also where its secrets are gone; a delivery needs both.
+    if let Err(unfit) = profile.keys(&signing, token.as_ref()) {
+        return Ok(Fate::Unrenderable(unfit.into()));
+    }
     let to = SentTo { url: &subscriber.url, headers: &headers };
-    match exhibit(profile, event, to, &secrets, now) {
+    match exhibit(profile, event, to, &signing, now) {
         Ok(request) => {
             let held = (subscriber.state != State::Active).then_some(subscriber.state);
             Ok(Fate::Request { request, held })

@@ -141,6 +141,17 @@ pub(super) fn live_secrets(
     signing.map(open).collect()
 }
 
+/// The token of a webhook, where it has one.
+pub(super) fn token(
+    context: &Context,
+    tenant_id: TenantId,
+    webhook_id: WebhookId,
+    secrets: &[SecretRow],
+) -> Result<Option<Secret>, SecretError> {
+    let stored = secrets.iter().find(|row| row.kind == Kind::Token.as_str());
+    stored.map(|row| vault::open(&context.master_keys, tenant_id, webhook_id, Kind::Token, &row.sealed)).transpose()
+}
+
 /// A dialect as it was at a revision.
 pub(super) async fn profile(context: &Context, revision: DialectRevision) -> Result<Option<Profile>, ActionError> {
     let source = context.store.dialect_source(revision).await?;

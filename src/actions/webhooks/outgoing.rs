@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::own_headers;
-use crate::actions::show_attempt::live_secrets;
-use crate::actions::vault::{self, Kind};
+use crate::actions::show_attempt::{live_secrets, token};
+use crate::actions::vault::Kind;
 use crate::actions::{ActionError, Context, FIT_SECRET};
 use crate::dialect::{DialectError, Keys, Profile, Signed};
 use crate::domain::ids::WebhookId;
@@ -16,7 +16,6 @@ use crate::domain::outcome::Outcome;
 use crate::domain::secret::{Secret, SecretError};
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
 use crate::net::{Headers, Request, Target, check_custom_headers};
-use crate::store::outbox::destinations::SecretRow;
 use crate::turns::Shares;
 
 /// Tests and verifications of one webhook under way at once: they count for none of the limits that deliveries to it have.
@@ -51,14 +50,10 @@ impl Outgoing {
     /// Opens what a request made `now` needs.
     pub(super) async fn open(context: &Context, webhook: &Webhook, now: DateTime<Utc>) -> Result<Self, ActionError> {
         let rows = context.store.secrets(webhook.tenant_id, webhook.id).await?;
-        let open = |row: &SecretRow| {
-            vault::open(&context.master_keys, webhook.tenant_id, webhook.id, Kind::Token, &row.sealed)
-        };
         let closed = |kind| move |error| unreadable(webhook, kind, &error);
         let signing =
             live_secrets(context, webhook.tenant_id, webhook.id, &rows, now).map_err(closed(Kind::Signing))?;
-        let token = rows.iter().find(|row| row.kind == Kind::Token.as_str()).map(open);
-        let token = token.transpose().map_err(closed(Kind::Token))?;
+        let token = token(context, webhook.tenant_id, webhook.id, &rows).map_err(closed(Kind::Token))?;
         let own = own_headers(context, webhook).map_err(closed(Kind::Headers))?;
         Ok(Self { signing, own, token })
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::actions::FIT_SECRET;
 use crate::actions::dry_run::{DryRun, Fate};
 use crate::actions::exhibit::NoExhibit;
 use crate::api::routes::deliveries::view::RequestView;
@@ -72,7 +73,8 @@ impl From<DryRun> for ForecastView {
                     matches.push(MatchView { unrenderable: Some(why.into()), ..MatchView::of(subscriber) });
                 }
                 Fate::Unreadable => {
-                    let detail = "its secret cannot be opened any more: rotate it with `overlap_seconds` 0".to_owned();
+                    let detail =
+                        "its secret or token cannot be opened any more: rotate with `overlap_seconds` 0".to_owned();
                     let why = UnrenderableView { detail, member: None };
                     matches.push(MatchView { unrenderable: Some(why), ..MatchView::of(subscriber) });
                 }
@@ -100,6 +102,10 @@ impl From<NoExhibit> for UnrenderableView {
             NoExhibit::Unrenderable(Unrenderable::Collision { member }) => Some(member.clone()),
             NoExhibit::Unrenderable(Unrenderable::NotAnObject { .. }) | NoExhibit::Dialect(_) => None,
         };
-        Self { detail: why.to_string(), member }
+        let detail = match &why {
+            NoExhibit::Unrenderable(why) => why.to_string(),
+            NoExhibit::Dialect(unfit) => format!("{unfit}; {FIT_SECRET}"),
+        };
+        Self { detail, member }
     }
 }
