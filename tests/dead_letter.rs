@@ -62,6 +62,33 @@ async fn a_dead_letter_tells_its_reason_and_its_last_attempt() {
 }
 
 #[tokio::test]
+async fn a_resend_that_sends_nothing_is_no_attempt() {
+    let world = World::new().await;
+    let tenant = world.tenant_with("sandbox", "beltic").await;
+    let receiver = Receiver::start().await;
+    receiver.always(Reply::Status(410));
+    let webhook = tenant.webhook(&receiver.url).await;
+    let never = tenant.event("processed", json!([1])).await;
+    let once = tenant.event("processed", json!({"n": 1})).await;
+    world.drain().await;
+    tenant.post(&format!("/v1/webhooks/{}/activate", id(&webhook)), json!({})).await.expect(200);
+    sqlx::query("DELETE FROM tidings.webhook_secrets WHERE kind = 'token'").execute(&world.pool).await.expect("lost");
+    for _ in 0..3 {
+        for (event, attempts, status) in [(&never, 0, Value::Null), (&once, 1, json!(410))] {
+            let letter = dead_letter_of(&tenant, event).await;
+            assert_eq!(
+                (&letter["attempts"], &letter["last_attempt"]["status"]),
+                (&json!(attempts), &status),
+                "{letter}"
+            );
+            tenant.post(&format!("/v1/dead-letters/{}/resend", id(&letter)), json!({})).await.expect(202);
+        }
+        world.drain().await;
+    }
+    assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test]
 async fn each_attempt_shows_what_was_sent_and_answered_but_no_credentials() {
     let world = World::new().await;
     let tenant = world.tenant_with("sandbox", "beltic").await;

@@ -158,7 +158,7 @@ pub(in crate::store) async fn revive(
                ORDER BY id FOR SHARE
            ), revived AS (
                DELETE FROM tidings.dead_letters AS d USING ready
-               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id AND d.attempts < $4
+               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id AND coalesce(d.number, d.attempts) < $4
                  AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
                  AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
                RETURNING d.*, ready.dialect

@@ -79,6 +79,7 @@ impl Books {
         for (lease, ending) in ends.into_iter().chain(retries) {
             let (id, attempt, _) = *lease;
             let is_new = !self.settled.contains(lease);
+            let last = self.attempts.range((id, 0)..=(id, u16::MAX)).next_back().map_or(0, |((_, number), _)| *number);
             let Some(delivery) = self.held(*lease).filter(|_| is_new) else { continue };
             let (fate, verdict) = match ending {
                 Ending::Success => (Fate::Delivered { at: now }, Some("delivered")),
@@ -92,8 +93,8 @@ impl Books {
             delivery.lapses = 0;
             match verdict {
                 None => {
-                    delivery.attempts -= 1;
-                    delivery.unsent = 1;
+                    delivery.unsent = attempt - last;
+                    delivery.attempts = last;
                 }
                 Some(verdict) => drop(self.attempts.insert((id, attempt), (verdict, now))),
             }

@@ -90,7 +90,7 @@ pub struct Delivery {
     pub webhook: WebhookId,
     pub attempts: u16,
     pub before: u16,
-    /// 1 where it died of a lease under which nothing was sent.
+    /// Numbers of leases since its last attempt under which nothing was sent, where it died of one.
     pub unsent: u16,
     /// How often in a row its lease ended without a result.
     pub lapses: u16,

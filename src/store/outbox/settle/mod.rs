@@ -2,7 +2,7 @@
 
 mod statements;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -43,7 +43,8 @@ impl Store {
         settlements: &[Settlement],
         now: DateTime<Utc>,
     ) -> Result<HashSet<DeliveryId>, StoreError> {
-        statements::settle(&self.hot, &settlements.iter().collect::<Vec<_>>(), now).await
+        let attempted = self.attempted(settlements).await?;
+        statements::settle(&self.hot, &settlements.iter().collect::<Vec<_>>(), &attempted, now).await
     }
 
     /// As [`Store::settle`], but nobody is waited for: what another transaction has locked, such as the deletion of its webhook, is left,
@@ -53,7 +54,8 @@ impl Store {
         settlements: &[Settlement],
         now: DateTime<Utc>,
     ) -> Result<(HashSet<DeliveryId>, HashSet<DeliveryId>), StoreError> {
-        let columns = Columns::new(settlements);
+        let attempted = self.attempted(settlements).await?;
+        let columns = Columns::new(settlements, &attempted);
         let mut transaction = self.hot.begin().await?;
         let rows = sqlx::query!(
             r#"WITH result AS (
@@ -81,10 +83,37 @@ impl Store {
         .await?;
         let locked: HashSet<_> = rows.into_iter().filter(|row| !row.is_free).map(|row| row.id).collect();
         let free: Vec<_> = settlements.iter().filter(|one| !locked.contains(&one.claimed.delivery_id)).collect();
-        let settled =
-            if free.is_empty() { HashSet::new() } else { statements::settle(&mut *transaction, &free, now).await? };
+        let settled = if free.is_empty() {
+            HashSet::new()
+        } else {
+            statements::settle(&mut *transaction, &free, &attempted, now).await?
+        };
         transaction.commit().await?;
         Ok((settled, locked))
+    }
+
+    /// The last attempts of those that are given up without one, which are few: a number under which nothing was sent is used up, and is
+    /// no attempt. Asked apart, because the statement that settles would otherwise lock every day of attempts.
+    async fn attempted(&self, settlements: &[Settlement]) -> Result<HashMap<DeliveryId, i16>, StoreError> {
+        let unsent = settlements.iter().filter(|one| one.attempt.is_none() && one.claimed.attempt > 1);
+        let (tenants, ids): (Vec<_>, Vec<_>) =
+            unsent.map(|one| (one.claimed.tenant_id, one.claimed.delivery_id)).unzip();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query!(
+            r#"SELECT unsent.id AS "id!: DeliveryId", last.number
+               FROM (SELECT unnest($1::uuid[]) AS tenant_id, unnest($2::uuid[]) AS id) AS unsent
+               CROSS JOIN LATERAL (
+                   SELECT a.number FROM tidings.attempts AS a
+                   WHERE a.tenant_id = unsent.tenant_id AND a.delivery_id = unsent.id ORDER BY a.number DESC LIMIT 1
+               ) AS last"#,
+            &tenants as _,
+            &ids as _,
+        )
+        .fetch_all(&self.hot)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.number)).collect())
     }
 
     /// Carries out what an outcome said about its webhook, unless the webhook has had another URL, or was not active, since the revision

@@ -6,7 +6,7 @@
 //! lease is lost. Postgres before the end of 2025 follows a row that moved to its new place without asking whether that is the place it was
 //! given, so the holder and the attempt are compared with the row's once more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -25,6 +25,8 @@ pub(super) struct Columns<'a> {
     pub(super) deliveries: Vec<DeliveryId>,
     pub(super) numbers: Vec<i16>,
     pub(super) holders: Vec<i32>,
+    /// The number of the last attempt, this one where there was one.
+    attempted: Vec<i16>,
     verdicts: Vec<&'static str>,
     due: Vec<Option<DateTime<Utc>>>,
     reasons: Vec<Option<&'static str>>,
@@ -39,19 +41,25 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn new(settlements: impl IntoIterator<Item = &'a Settlement>) -> Self {
+    pub(super) fn new(
+        settlements: impl IntoIterator<Item = &'a Settlement>,
+        attempted: &HashMap<DeliveryId, i16>,
+    ) -> Self {
         let mut columns = Self::default();
         for settlement in settlements {
-            columns.push(settlement);
+            let before = attempted.get(&settlement.claimed.delivery_id).copied().unwrap_or_default();
+            columns.push(settlement, before);
         }
         columns
     }
 
-    fn push(&mut self, settlement: &'a Settlement) {
+    fn push(&mut self, settlement: &'a Settlement, attempted_before: i16) {
         let claimed = &settlement.claimed;
         self.tenants.push(claimed.tenant_id);
         self.deliveries.push(claimed.delivery_id);
-        self.numbers.push(claimed.attempt.cast_signed());
+        let number = claimed.attempt.cast_signed();
+        self.numbers.push(number);
+        self.attempted.push(if settlement.attempt.is_some() { number } else { attempted_before });
         self.holders.push(claimed.holder.id().0);
         let (due, reason) = match settlement.verdict {
             Verdict::Delivered => (None, None),
@@ -80,9 +88,10 @@ impl<'a> Columns<'a> {
 pub(super) async fn settle(
     executor: impl PgExecutor<'_>,
     settlements: &[&Settlement],
+    attempted: &HashMap<DeliveryId, i16>,
     now: DateTime<Utc>,
 ) -> Result<HashSet<DeliveryId>, StoreError> {
-    let columns = Columns::new(settlements.iter().copied());
+    let columns = Columns::new(settlements.iter().copied(), attempted);
     failpoint!("settle.before", if columns.verdicts.contains(&"dead") { "dead" } else { "" });
     let settled = if settlements.iter().all(|one| one.has_arrived()) {
         record_arrivals(executor, &columns).await?
@@ -148,7 +157,7 @@ async fn record_results(
                    unnest($7::text[]) AS reason, unnest($8::text[]) AS detail, unnest($9::timestamptz[]) AS started_at,
                    unnest($10::integer[]) AS duration_us, unnest($11::integer[]) AS webhook_revision,
                    unnest($12::text[]) AS outcome, unnest($13::smallint[]) AS status, unnest($14::text[]) AS response_headers,
-                   unnest($15::bytea[]) AS response_body
+                   unnest($15::bytea[]) AS response_body, unnest($17::smallint[]) AS attempted
            ), held AS MATERIALIZED (
                SELECT result.*, lease.place FROM result CROSS JOIN LATERAL (
                    SELECT o.ctid AS place FROM tidings.outbox AS o
@@ -169,7 +178,7 @@ async fn record_results(
            ), buried AS (
                INSERT INTO tidings.dead_letters (tenant_id, id, webhook_id, died_at, dialect_revision, reason, attempts, number, detail)
                SELECT tenant_id, delivery_id, webhook_id, $16, dialect_revision, reason::tidings.dead_reason,
-                   number - CASE WHEN outcome IS NULL THEN 1 ELSE 0 END, CASE WHEN outcome IS NULL THEN number END, detail
+                   attempted, CASE WHEN outcome IS NULL THEN number END, detail
                FROM finished WHERE verdict = 'dead'
            ), recorded AS (
                INSERT INTO tidings.attempts (tenant_id, delivery_id, webhook_id, started_at, duration_us, webhook_revision,
@@ -195,6 +204,7 @@ async fn record_results(
         &columns.headers as _,
         &columns.bodies as _,
         now,
+        &columns.attempted,
     )
     .fetch_all(executor)
     .await?)
