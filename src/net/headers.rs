@@ -198,6 +198,7 @@ fn is_plain(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Profile;
 
     fn check(headers: &[(&str, &str)]) -> Result<Headers, HeaderFault> {
         check_custom_headers(headers.iter().copied(), &["Webhook-Id", "webhook-signature"]).map_err(|error| error.why)
@@ -281,5 +282,19 @@ mod tests {
         assert_eq!(headers.iter().collect::<Vec<_>>(), [("content-type", "text/plain")]);
         let error = headers.set("Content-Length", "0").expect_err("framing");
         assert_eq!(error.to_string(), "header `Content-Length` cannot be set: Tidings or the connection decides it");
+    }
+
+    #[test]
+    fn what_is_refused_to_dialects_is_refused_when_their_files_are_read() {
+        let standard = include_str!("../../config/dialects/standard.toml");
+        let with = |name: &str| {
+            Profile::parse(&standard.replace("webhook-id: {id}", &format!("webhook-id: {{id}}\", \"{name}: x")))
+        };
+        for name in FRAMING.iter().copied().chain(["Proxy-Authorization", "proxy-anything", "Expect"]) {
+            let refused = Headers::default().set(name, "x").expect_err(name);
+            assert_eq!(refused.why, HeaderFault::Forbidden, "{name}");
+            let told = with(name).expect_err(name).to_string();
+            assert!(told.contains(&format!("may not set `{name}`")), "{told}");
+        }
     }
 }
