@@ -7,6 +7,7 @@ impl File {
     /// Checks a file that is on offer.
     pub(crate) fn check_offer(&self) -> Result<(), DialectError> {
         self.check_header_names()?;
+        self.signature.check_prefix()?;
         self.registration.check_aliases()?;
         self.body.check_names()?;
         let Some(challenge) = &self.challenge else { return Ok(()) };

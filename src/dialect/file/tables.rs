@@ -58,6 +58,15 @@ impl SignatureTable {
             separator: self.separator.clone(),
         })
     }
+
+    /// Where a header begins with the signature, it begins with the prefix, and no header's value may begin with a space.
+    pub(super) fn check_prefix(&self) -> Result<(), DialectError> {
+        if self.prefix.starts_with(' ') {
+            let problem = "must not begin with a space: put that before `{signatures}` in `headers`";
+            return Err(DialectError::at("signature.prefix", problem));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Deserialize)]
