@@ -1,8 +1,9 @@
 //! Vitals: what this process sees of each webhook's health, told to the database every few seconds.
 //!
-//! None of it is on the road of a delivery: recorded results are counted in memory, and a tick now and then adds a slice of the counts to
-//! those in the database, many webhooks a statement. A process that is killed takes at most [`TELL`] of statistics with it (and no
-//! deliveries), so a webhook may look a few attempts better or worse than it was; one that ends in order tells all.
+//! None of it is on the road of a delivery: recorded results are counted in memory, and every [`TELL`] a round begins, which adds the counts
+//! to those in the database, a slice with each tick. What is seen during a round waits for the next, so a round ends however much that is.
+//! A process that is killed takes what it has not told with it (and no deliveries), so a webhook may look a few attempts better or worse
+//! than it was; one that ends in order tells all.
 //!
 //! After telling, the same process also looks for stretches of failures that have lasted (`crate::domain::health`): the statements that
 //! report and disable are guarded by what they change, so that among several processes it is done once.
@@ -36,9 +37,11 @@ const KEEP: Duration = Duration::from_hours(25);
 /// What was seen since it was last told.
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
-    seen: Mutex<BTreeMap<(TenantId, WebhookId), Seen>>,
+    seen: Mutex<Untold>,
     rounds: Mutex<Rounds>,
 }
+
+type Untold = BTreeMap<(TenantId, WebhookId), Seen>;
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -46,9 +49,10 @@ struct Seen {
     traffic: BTreeMap<DateTime<Utc>, Traffic>,
 }
 
-/// When things were last done, by how long the clock had been running.
+/// What is left of this round, and when things were last done, by how long the clock had been running.
 #[derive(Debug, Default)]
 struct Rounds {
+    left: Untold,
     told: Option<Duration>,
     forgot: Option<Duration>,
 }
@@ -95,11 +99,14 @@ impl Vitals {
 
     /// Tells all there is, at the end.
     pub(super) async fn end(&self, store: &Store) -> Result<(), StoreError> {
-        while !self.tell(store).await? {}
+        // What is left of a round, and what was seen since it began.
+        for _ in 0..2 {
+            while !self.tell(store).await? {}
+        }
         Ok(())
     }
 
-    /// Tells a slice; `true` where that was all.
+    /// Tells a slice; `true` where the round ends with it.
     async fn tell(&self, store: &Store) -> Result<bool, StoreError> {
         let (pulses, is_all) = self.take();
         if pulses.is_empty() {
@@ -112,15 +119,19 @@ impl Vitals {
         Ok(is_all)
     }
 
+    /// A slice of a round, and whether the round ends with it.
     fn take(&self) -> (Vec<Pulse>, bool) {
-        let mut seen = self.seen();
-        let mut pulses = Vec::with_capacity(seen.len().min(SLICE));
+        let left = &mut self.rounds().left;
+        if left.is_empty() {
+            *left = std::mem::take(&mut *self.seen());
+        }
+        let mut pulses = Vec::with_capacity(left.len().min(SLICE));
         while pulses.len() < SLICE
-            && let Some(((tenant_id, webhook_id), Seen { streak, traffic })) = seen.pop_first()
+            && let Some(((tenant_id, webhook_id), Seen { streak, traffic })) = left.pop_first()
         {
             pulses.push(Pulse { tenant_id, webhook_id, streak, traffic: traffic.into_iter().collect() });
         }
-        (pulses, seen.is_empty())
+        (pulses, left.is_empty())
     }
 
     /// What could not be told lies before what was seen meanwhile.
@@ -154,11 +165,52 @@ impl Vitals {
         Ok(())
     }
 
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<(TenantId, WebhookId), Seen>> {
+    fn seen(&self) -> MutexGuard<'_, Untold> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of so many webhooks fails once more.
+    fn fail(vitals: &Vitals, webhooks: u128) {
+        for number in 0..webhooks {
+            let id = (TenantId::from_u128(1), WebhookId::from_u128(number));
+            vitals.seen().entry(id).or_default().streak.add(false, DateTime::UNIX_EPOCH);
+        }
+    }
+
+    #[test]
+    fn a_round_ends_and_leaves_none_out_however_much_is_seen_meanwhile() {
+        let vitals = Vitals::default();
+        fail(&vitals, 500);
+        let slices: Vec<Vec<_>> = (0..3)
+            .map(|number| {
+                let (pulses, is_all) = vitals.take();
+                assert_eq!(is_all, number == 2);
+                fail(&vitals, 500);
+                pulses.into_iter().map(|pulse| (pulse.webhook_id.as_u128(), pulse.streak.failures)).collect()
+            })
+            .collect();
+        assert_eq!(slices.concat(), (0..500).map(|number| (number, 1)).collect::<Vec<_>>());
+        let (next, _) = vitals.take();
+        assert!(next.iter().all(|pulse| pulse.streak.failures == 3), "what was seen meanwhile is of the next round");
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_told_once_with_what_came_after() {
+        let vitals = Vitals::default();
+        fail(&vitals, 201);
+        let (pulses, _) = vitals.take();
+        fail(&vitals, 201);
+        vitals.put_back(pulses);
+        let told = std::iter::repeat_with(|| vitals.take().0).take_while(|pulses| !pulses.is_empty()).flatten();
+        assert_eq!(told.map(|pulse| pulse.streak.failures).sum::<u32>(), 402);
     }
 }
