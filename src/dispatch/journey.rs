@@ -35,7 +35,7 @@ impl Dispatcher {
     pub(super) async fn deliver(self: &Arc<Self>, claimed: Claimed) -> Pace {
         match self.journey(&claimed).await {
             Ok(Some(Ended { attempt, decision, detail, mut spans })) => {
-                let pace = pace_after(attempt.as_ref(), decision);
+                let pace = pace_after(attempt.as_ref().map(|attempt| attempt.outcome.class), decision.webhook);
                 log(&claimed, attempt.as_ref(), decision);
                 if let (Some(effect), Some(attempt)) = (decision.webhook, &attempt) {
                     self.take_effect(&claimed, attempt.webhook_revision, effect).await;
@@ -49,7 +49,7 @@ impl Dispatcher {
             }
             Ok(None) => {
                 self.give_back(claimed);
-                Pace::Same
+                Pace::Unasked
             }
             Err(error) => {
                 self.context.telemetry.meters.dispatch.postponed();
@@ -244,12 +244,14 @@ fn reason_to_give_up(outcome: &Outcome) -> String {
     }
 }
 
-fn pace_after(attempt: Option<&Attempt>, decision: Decision) -> Pace {
-    match (decision.webhook, attempt.map(|attempt| attempt.outcome.class)) {
+fn pace_after(class: Option<Class>, effect: Option<WebhookEffect>) -> Pace {
+    match (effect, class) {
         (Some(WebhookEffect::ParkUntil(_) | WebhookEffect::Disable), _) => Pace::Restart,
         (None, Some(Class::Success)) => Pace::Faster,
+        (None, Some(Class::HttpStatus | Class::Protocol)) => Pace::Same,
         (None, Some(Class::Timeout | Class::Connect)) => Pace::Slower,
-        (None, _) => Pace::Same,
+        // It was given up without a request, or the request was never sent.
+        (None, None | Some(Class::Dns | Class::Tls | Class::BlockedAddress)) => Pace::Unasked,
     }
 }
 
@@ -276,4 +278,18 @@ fn log(claimed: &Claimed, attempt: Option<&Attempt>, decision: Decision) {
         error = outcome.and_then(|outcome| outcome.error.as_deref()),
         "delivery.attempted"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_was_not_asked_is_not_known_to_answer() {
+        for class in Class::ALL {
+            let was_asked = !matches!(class, Class::Dns | Class::Tls | Class::BlockedAddress);
+            assert_eq!(pace_after(Some(class), None) != Pace::Unasked, was_asked, "{class:?}");
+        }
+        assert_eq!(pace_after(None, None), Pace::Unasked, "it was given up without a request");
+    }
 }

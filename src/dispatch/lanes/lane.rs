@@ -13,16 +13,18 @@ pub(super) fn part(free: usize) -> usize {
     (free / SHARE).max(1)
 }
 
-/// How the pace of a lane changes after an attempt.
+/// How a lane goes on after a delivery's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dispatch) enum Pace {
-    /// The receiver took it.
+    /// The receiver answers: it may be asked for one more at once.
     Faster,
-    /// It answered, but not well.
+    /// The receiver answers: it may be asked for as much as before.
     Same,
-    /// It did not answer in time.
+    /// The receiver was not asked: what was known of it stays.
+    Unasked,
+    /// It may be asked for half as much, down to a quarter of its limit.
     Slower,
-    /// It asked for quiet: begin anew with one request at a time.
+    /// It is asked for one at a time, until that grows again.
     Restart,
 }
 
@@ -84,7 +86,7 @@ pub(super) struct Lane {
     pub(super) has_turn: bool,
     /// More of it is in the database.
     pub(super) backlog: bool,
-    /// How its pace last changed.
+    /// How its pace last changed, or stayed, after the receiver was asked.
     last: Option<Pace>,
     /// A delivery of it lapsed before: until the lane is known to move, no more is claimed than may start.
     careful: bool,
@@ -200,9 +202,11 @@ impl Lane {
 
     /// Goes on faster or slower after an attempt.
     pub(super) fn change_pace(&mut self, pace: Pace) {
-        self.last = Some(pace);
+        if pace != Pace::Unasked {
+            self.last = Some(pace);
+        }
         match pace {
-            Pace::Same => {}
+            Pace::Same | Pace::Unasked => {}
             // One more for each success doubles the pace in the time of one answer.
             Pace::Faster if self.pace >= self.limit => self.pace = usize::MAX,
             Pace::Faster => self.pace += 1,

@@ -116,9 +116,14 @@ fn what_lapsed_before_does_not_wait_in_a_lane_that_may_hang() {
     assert!(!lanes.push(claimed(webhook(1))).is_refused(), "what has not lapsed may wait");
     lanes.hire(1);
     assert!(lanes.next().is_some());
+    lanes.done(webhook(1), Pace::Unasked);
+    assert!(lanes.next().is_some());
+    assert!(lanes.push(lapsed()).is_refused(), "it was not asked, so nothing more is known of it");
     lanes.done(webhook(1), Pace::Faster);
     assert!(lanes.room(webhook(1), true) > 4 && !lanes.push(lapsed()).is_refused(), "it moves");
     assert!(lanes.next().is_some());
+    lanes.done(webhook(1), Pace::Unasked);
+    assert!(lanes.next().is_some() && !lanes.push(lapsed()).is_refused(), "it still does");
     lanes.done(webhook(1), Pace::Slower);
     assert!(lanes.room(webhook(1), true) == 0 && lanes.push(lapsed()).is_refused(), "it does not any more");
 }
