@@ -42,7 +42,7 @@ impl Dispatcher {
         let due = store.due_lanes(now).await?;
         let oldest = due.iter().map(|lane| lane.due_at).min();
         meters.oldest_due(oldest.and_then(|at| (now - at).to_std().ok()).unwrap_or_default());
-        self.lanes().forget_backlogs();
+        self.lanes().forget_backlogs(clock.running_for());
         let is_gated = due.iter().any(|lane| lane.rate_limit.is_some());
         let waiting = if is_gated { Waiting::ForGates } else { Waiting::ForNothing };
         let quotas = self.within_rates(self.quotas(&due, now)).await?;

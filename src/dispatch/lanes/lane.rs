@@ -1,12 +1,17 @@
 //! One lane: what waits for a webhook, what is under way to it, and how much more may start.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::{AHEAD, LOW, SHARE};
 use crate::domain::lease::Claimed;
+use crate::domain::retry::LONGEST_PARK;
 
 /// What a delivery that waits takes besides its data, in bytes.
 const OVERHEAD: usize = 2 * 1024;
+/// For how long an idle lane is kept for the sake of its pace: longer than a receiver can ask for quiet, since after that the load is to
+/// come back slowly.
+pub(super) const REMEMBERED: Duration = LONGEST_PARK.saturating_mul(2);
 
 /// How many a lane may have under way, where the process has room for `free` more.
 pub(super) fn part(free: usize) -> usize {
@@ -90,6 +95,8 @@ pub(super) struct Lane {
     last: Option<Pace>,
     /// A delivery of it lapsed before: until the lane is known to move, no more is claimed than may start.
     careful: bool,
+    /// When it was first seen idle since the last delivery came.
+    idle_since: Option<Duration>,
 }
 
 impl Lane {
@@ -105,6 +112,7 @@ impl Lane {
             backlog: false,
             last: None,
             careful: false,
+            idle_since: None,
         }
     }
 
@@ -115,6 +123,7 @@ impl Lane {
 
     /// Queues a delivery.
     pub(super) fn push(&mut self, claimed: Claimed) {
+        self.idle_since = None;
         self.usual_weight = weight(&claimed);
         self.weight += self.usual_weight;
         self.queue.push_back(claimed);
@@ -215,9 +224,24 @@ impl Lane {
         }
     }
 
-    /// Whether a new lane would be the same.
+    /// Whether nothing waits or is under way.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.in_flight == 0
+    }
+
+    /// Whether it is idle at full pace: a new lane learns all else with its next delivery.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.queue.is_empty() && self.in_flight == 0 && self.pace == usize::MAX && !self.backlog
+        self.is_idle() && self.pace == usize::MAX && !self.backlog
+    }
+
+    /// Whether it has been idle for so long that its pace says nothing any more. Until then an idle lane gives up its queue's buffer, which
+    /// is as large as the queue ever was.
+    pub(super) fn is_outdated(&mut self, now: Duration) -> bool {
+        if !self.is_idle() {
+            return false;
+        }
+        self.queue = VecDeque::new();
+        now.saturating_sub(*self.idle_since.get_or_insert(now)) > REMEMBERED
     }
 }
 

@@ -13,6 +13,7 @@ mod cramped;
 mod lane;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use cramped::Cramped;
 use lane::{Lane, Load, part};
@@ -245,11 +246,12 @@ impl Lanes {
         self.crowded.iter().copied().collect()
     }
 
-    /// Assumes that no lane has more in the database until more is found again.
-    pub(super) fn forget_backlogs(&mut self) {
+    /// Assumes that no lane has more in the database until more is found again, and forgets lanes that are not needed any more. `now` is
+    /// how long the clock has been running.
+    pub(super) fn forget_backlogs(&mut self, now: Duration) {
         self.by_webhook.retain(|_, lane| {
             lane.backlog = false;
-            !lane.is_forgettable()
+            !lane.is_forgettable() && !lane.is_outdated(now)
         });
     }
 

@@ -136,6 +136,31 @@ fn a_lane_running_low_asks_for_its_backlog() {
 }
 
 #[test]
+fn an_idle_lane_keeps_its_pace_for_a_while_and_no_buffer() {
+    let mut lanes = filled(1_024, &[(1, 500)]);
+    let id = webhook(1);
+    while let Some(claimed) = lanes.next() {
+        lanes.done(claimed.webhook_id, Pace::Slower);
+        lanes.hire(1);
+    }
+    let (start, minute) = (Duration::from_secs(7), Duration::from_mins(1));
+    assert!(lanes.by_webhook[&id].queue.capacity() >= 500);
+    lanes.forget_backlogs(start);
+    assert_eq!(lanes.by_webhook[&id].queue.capacity(), 0);
+
+    lanes.forget_backlogs(start + lane::REMEMBERED);
+    assert!(!lanes.push(claimed(id)).is_refused());
+    lanes.forget_backlogs(start + lane::REMEMBERED + minute);
+    assert!(lanes.next().is_some(), "what waits stays");
+    lanes.forget_backlogs(start + lane::REMEMBERED + minute);
+    lanes.done(id, Pace::Slower);
+    lanes.forget_backlogs(start + lane::REMEMBERED + 2 * minute);
+    assert_eq!(lanes.by_webhook[&id].pace, 8, "its time begins anew with each delivery");
+    lanes.forget_backlogs(start + lane::REMEMBERED * 2 + 3 * minute);
+    assert!(lanes.by_webhook.is_empty());
+}
+
+#[test]
 fn workers_are_dismissed_when_there_is_nothing_to_start() {
     let mut lanes = Lanes::new(2);
     assert_eq!(lanes.hire(5), 2);
