@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Door {
         Ok(Self { listener, address, front: front.into(), limits: LIMITS })
     }
 
-    /// Answers until told to stop, then lets requests under way end within the grace time.
+    /// Answers until told to stop, then lets requests under way end within the grace time, and ends those that have not.
     pub(super) async fn serve(self, shutdown: &CancellationToken, grace: Duration) {
         let Self { listener, front, limits, .. } = self;
         let mut http = http1::Builder::new();
@@ -76,6 +77,7 @@ impl Door {
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS);
         let (connections, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.connections)));
+        let overdue = CancellationToken::new();
         loop {
             let entered = tokio::select! {
                 biased;
@@ -91,15 +93,20 @@ impl Door {
             });
             let connection = http.serve_connection(TokioIo::new(stream), answer);
             let connection = connections.watch(connection);
+            let overdue = overdue.clone();
             tokio::spawn(async move {
                 // A connection that breaks is its client's affair.
-                drop(again(connection).await);
+                drop(overdue.run_until_cancelled_owned(again(connection)).await);
                 drop(place);
             });
         }
         drop((listener, front));
-        if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
+        let mut ended = pin!(connections.shutdown());
+        if tokio::time::timeout(grace, &mut ended).await.is_err() {
             tracing::warn!("requests were still under way when the grace time ended");
+            overdue.cancel();
+            // They hold the front, and whoever waits for its end waits for them.
+            ended.await;
         }
     }
 }
@@ -166,6 +173,29 @@ mod tests {
         serving.await.expect("served");
         assert!(slow.await.expect("an answer").ends_with("done"));
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_outlasts_the_grace_time_is_ended_and_holds_nothing_any_more() {
+        let held = Arc::new(());
+        let (holds, begun) = (Arc::clone(&held), Arc::new(Semaphore::new(0)));
+        let begin = Arc::clone(&begun);
+        let hang = async move || {
+            begin.add_permits(1);
+            std::future::pending::<()>().await;
+            drop(holds);
+        };
+        let router = Router::new().route("/", get(hang));
+        let door = Door::open(([127, 0, 0, 1], 0).into(), "`server.listen`", router).await.expect("a door");
+        let (address, shutdown) = (door.address, CancellationToken::new());
+        let stop = shutdown.clone();
+        let serving = tokio::spawn(async move { door.serve(&stop, Duration::from_millis(50)).await });
+        let hanging = tokio::spawn(async move { ask(address, HELLO).await });
+        drop(begun.acquire().await);
+        shutdown.cancel();
+        tokio::time::timeout(SOON, serving).await.expect("in time").expect("served");
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(hanging.await.expect("an end"), "");
     }
 
     /// A door with little patience, which is answered through until this is dropped.

@@ -78,7 +78,10 @@ impl Role {
 /// How long the collector of traces is waited for at the end.
 const LAST_SPANS: Duration = Duration::from_secs(5);
 
-/// How often a process without a dispatcher reads the database's clock; a dispatcher reads it with each look.
+/// How long what the API started beside itself may go on after the grace time: its connections may have ended with that.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// How often a process without a dispatcher reads the database's clock; a dispatcher's watch does so with each look at what changed.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// A program that is ready to run.
@@ -178,10 +181,14 @@ impl App {
                 Box::pin(keeper.run(shutdown.clone())).await;
             }
         };
-        tokio::join!(serve(door), serve(metrics), dispatch, keep);
+        let deadline = async {
+            shutdown.cancelled().await;
+            tokio::time::Instant::now() + grace + LAST_TASKS
+        };
+        let (.., deadline) = tokio::join!(serve(door), serve(metrics), dispatch, keep, deadline);
         // They end with the last clone of the front; nobody should hold one any more.
         tasks.close();
-        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(deadline, tasks.wait()).await.is_err() {
             tracing::warn!("tasks of the API were still under way when the grace time ended");
         }
         // The last spans are made while the rest ends.
