@@ -75,6 +75,24 @@ async fn where_several_can_sign_both_do_for_a_day() {
     assert_eq!(scene.signing(&[&scene.first, &second]).await, [false, true]);
 }
 
+/// The process that registered the webhook is a little ahead of the one that delivers.
+#[tokio::test]
+async fn a_secret_that_begins_in_a_moment_is_waited_for_and_no_longer() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    tenant.webhook(&receiver.url).await;
+    let ahead = "UPDATE tidings.webhook_secrets SET valid_from = valid_from + interval '500 milliseconds'";
+    sqlx::query(ahead).execute(&world.pool).await.expect("moved");
+    tenant.event("a", json!({})).await;
+    world.look().await;
+    world.dispatcher.quiet().await;
+    assert_eq!(receiver.count(), 0);
+    world.clock.advance(Duration::from_millis(500));
+    let drained = tokio::time::timeout(Duration::from_secs(15), world.drain()).await;
+    assert_eq!((drained, receiver.count()), (Ok(()), 1));
+}
+
 #[tokio::test]
 async fn without_an_overlap_the_new_one_signs_alone() {
     for dialect in ["standard", "number7ai"] {

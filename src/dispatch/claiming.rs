@@ -21,8 +21,8 @@ const LATE: TimeDelta = TimeDelta::milliseconds(250);
 const WORTH_ANOTHER: usize = 64;
 /// How long nothing is claimed for a webhook whose delivery could not be prepared: time for somebody to look into it.
 const LONG_REST: Duration = Duration::from_secs(30);
-/// The same where only the database was away.
-const SHORT_REST: Duration = Duration::from_secs(1);
+/// The same where nobody has to: the database was away, or its secret is yet to begin.
+pub(super) const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// What a look leaves to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,10 +136,8 @@ impl Dispatcher {
     }
 
     /// Leaves a webhook alone for a while.
-    pub(super) fn rest(&self, webhook_id: WebhookId, error: &ActionError) {
-        let passing = matches!(error, ActionError::Store(error) if error.is_passing());
-        let until = Instant::now() + if passing { SHORT_REST } else { LONG_REST };
-        self.resting().insert(webhook_id, until);
+    pub(super) fn rest(&self, webhook_id: WebhookId, time: Duration) {
+        self.resting().insert(webhook_id, Instant::now() + time);
     }
 
     /// The webhooks that rest.
@@ -149,6 +147,12 @@ impl Dispatcher {
         resting.retain(|_, until| now < *until);
         resting
     }
+}
+
+/// For how long to leave a webhook alone whose delivery could not be prepared.
+pub(super) fn rest_after(error: &ActionError) -> Duration {
+    let is_passing = matches!(error, ActionError::Store(error) if error.is_passing());
+    if is_passing { SHORT_REST } else { LONG_REST }
 }
 
 /// Whether a lane's oldest delivery has waited for too long. A lane with a rate limit is never late: all of it waits in the database.

@@ -133,6 +133,11 @@ impl Destination {
         self.signing.iter().any(|one| one.is_live(now))
     }
 
+    /// Whether a signing secret begins after `now`.
+    pub(super) fn awaits_secret(&self, now: DateTime<Utc>) -> bool {
+        self.signing.iter().any(|one| now < one.from)
+    }
+
     /// What signs at `now` in a dialect.
     pub(super) fn keys(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
+use super::claiming::{SHORT_REST, rest_after};
 use super::destination::Destination;
 use super::directory::Language;
 use super::dispatcher::Dispatcher;
@@ -53,7 +54,7 @@ impl Dispatcher {
             }
             Err(error) => {
                 self.context.telemetry.meters.dispatch.postponed();
-                self.rest(claimed.webhook_id, &error);
+                self.rest(claimed.webhook_id, rest_after(&error));
                 let error = &error as &dyn std::error::Error;
                 warn!(error, delivery.id = %claimed.delivery_id, webhook.id = %claimed.webhook_id, "delivery.postponed");
                 self.give_back(claimed);
@@ -97,7 +98,11 @@ impl Dispatcher {
                     format!("{unfit}; {FIT_SECRET}, and resend then"),
                 )));
             }
-            // The first one begins in a moment, by the clock of the process that made it.
+            // By the clock of the process that made it the first one has begun, and by this one's it will in a moment.
+            Err(_) if destination.awaits_secret(now) => {
+                self.rest(claimed.webhook_id, SHORT_REST);
+                return Ok(None);
+            }
             Err(none) => return Err(none.into()),
         };
         let signed = profile.sign(&*claimed.event, body, &keys, now);
