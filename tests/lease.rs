@@ -265,6 +265,37 @@ async fn a_claim_that_takes_effect_after_its_number_was_given_up_is_free_again_s
     assert_eq!(receiver.count(), 1, "long before anybody looks for holders that nobody knows");
 }
 
+#[tokio::test]
+async fn what_was_known_before_a_lease_ran_out_is_forgotten_however_late_there_is_a_new_one() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let (before, since) = (Receiver::start().await, Receiver::start().await);
+    webhook(&tenant, &before, json!({})).await;
+    tenant.event("a", json!({})).await;
+    world.drain().await;
+    let execute = async |statements| drop(sqlx::raw_sql(statements).execute(&world.pool).await.expect("executed"));
+    execute(
+        "UPDATE tidings.dispatchers SET lease_until = '-infinity';
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;
+         CREATE TRIGGER refuse BEFORE INSERT ON tidings.dispatchers FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    world.clock.advance(11 * SECOND);
+    world.dispatcher.tick().await.expect_err("there is no new lease");
+    execute("DROP TRIGGER refuse ON tidings.dispatchers").await;
+
+    // As if it had been changed while nobody had to wait for this process.
+    let unseen = "UPDATE tidings.webhooks SET url = $1";
+    let mut transaction = world.pool.begin().await.expect("begun");
+    sqlx::query("SET LOCAL session_replication_role = replica").execute(&mut *transaction).await.expect("unseen");
+    sqlx::query(unseen).bind(&since.url).execute(&mut *transaction).await.expect("changed");
+    transaction.commit().await.expect("changed");
+    world.look().await;
+    tenant.event("a", json!({})).await;
+    world.drain().await;
+    assert_eq!((before.count(), since.count()), (1, 1));
+}
+
 /// An event for a webhook, whose claim took effect without this process having been told.
 async fn claimed_unheard(world: &World, tenant: &Tenant<'_>, webhook: &str) {
     tenant.post(&format!("/v1/webhooks/{webhook}/deactivate"), json!({})).await.expect(200);

@@ -28,6 +28,8 @@ pub(super) struct Lease {
     /// Numbers that are over, and not yet given up in the database.
     retiring: Mutex<Vec<DispatcherId>>,
     in_doubt: AtomicBool,
+    /// It ran out, and [`Lease::keep`] has not said so yet.
+    ran_out: AtomicBool,
     meters: Meters,
 }
 
@@ -42,8 +44,9 @@ impl Lease {
     pub(super) async fn obtain(context: &Context, length: Duration) -> Result<Self, StoreError> {
         let Context { store, clock, telemetry, .. } = context;
         let numbers = Mutex::new(vec![enlist(store, clock, length).await?]);
-        let (clock, meters) = (clock.clone(), telemetry.meters.clone());
-        Ok(Self { clock, length, numbers, retiring: Mutex::default(), in_doubt: AtomicBool::new(false), meters })
+        let (clock, meters, retiring) = (clock.clone(), telemetry.meters.clone(), Mutex::default());
+        let (in_doubt, ran_out) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { clock, length, numbers, retiring, in_doubt, ran_out, meters })
     }
 
     /// What to claim under; `None` once the lease may have run out.
@@ -75,7 +78,9 @@ impl Lease {
             self.numbers().push(fresh);
             info!("a claim failed halfway: going on under a new number");
         }
-        self.renew(store).await
+        self.renew(store).await?;
+        // Said only now: had anything failed since, the next call would have had to say it.
+        Ok(self.ran_out.swap(false, Ordering::Relaxed))
     }
 
     /// Whether nothing in this process was claimed under any of its numbers.
@@ -119,13 +124,12 @@ impl Lease {
         }
     }
 
-    async fn renew(&self, store: &Store) -> Result<bool, StoreError> {
+    async fn renew(&self, store: &Store) -> Result<(), StoreError> {
         let due: Vec<_> = {
             let numbers = self.numbers();
             let due = numbers.iter().filter(|number| self.age(number) >= self.length / 3);
             due.map(|number| number.holder.id()).collect()
         };
-        let mut ran_out = false;
         for id in due {
             let since = self.clock.running_for();
             let renewed = store.renew(id, self.clock.now(), self.length).await?;
@@ -135,15 +139,15 @@ impl Lease {
             } else if let Some(place) = numbers.iter().position(|number| number.holder.id() == id) {
                 warn!("the lease ran out: what was held is left to others");
                 self.meters.dispatch.expired();
-                ran_out = true;
+                self.ran_out.store(true, Ordering::Relaxed);
                 numbers.remove(place);
             }
         }
-        if ran_out || self.numbers().is_empty() {
+        if self.ran_out.load(Ordering::Relaxed) {
             let fresh = enlist(store, &self.clock, self.length).await?;
             self.numbers().push(fresh);
         }
-        Ok(ran_out)
+        Ok(())
     }
 
     /// The last sixth of a lease is not used to begin anything.
