@@ -1,5 +1,7 @@
 //! Events: facts that internal services report.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -8,6 +10,9 @@ use super::ids::{EventId, TenantId};
 
 /// Characters that an event type may have.
 pub const MAX_TYPE_CHARS: usize = 128;
+
+/// How long an idempotency key lasts; then it is free for another event. In SQL, `tidings.accept_batch` knows the same.
+pub const KEY_LASTS: Duration = Duration::from_hours(24);
 
 /// An event as it is accepted and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::connections::Session;
 use super::{Store, StoreError};
+use crate::domain::event::KEY_LASTS;
 
 /// Rows that a statement deletes at most, and events that it copies.
 const BATCH: i32 = 1_000;
@@ -24,8 +25,6 @@ const LOCK_TIMEOUT: &str = "1s";
 /// that reads a day's attempts for each event would take hours.
 const PLANS: [(&str, &str); 4] =
     [("enable_seqscan", "off"), ("enable_mergejoin", "off"), ("enable_hashjoin", "off"), ("jit", "off")];
-/// How long an idempotency key is remembered.
-const KEYS: Duration = Duration::from_hours(24);
 
 /// What was done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl RetentionLock {
     /// next run goes on from there.
     pub async fn tidy(&mut self, now: DateTime<Utc>, days: u32) -> Result<Tidied, StoreError> {
         let horizon = now.checked_sub_days(Days::new(days.into())).unwrap_or(DateTime::UNIX_EPOCH);
-        let mut tidied = Tidied { forgotten: self.forget_keys(now - KEYS).await?, ..Tidied::default() };
+        let mut tidied = Tidied { forgotten: self.forget_keys(now - KEY_LASTS).await?, ..Tidied::default() };
         tidied.buried = self.bury_held(horizon, now).await?;
         tidied.cancelled = self.cancel_dead(horizon, now).await?;
         self.drop_gone(now).await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::routes::Plan;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, KEY_LASTS};
 use crate::domain::ids::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::domain::lease::{Claimed, DialectRevision, Holder};
 use crate::domain::trace::TraceParent;
@@ -173,14 +173,14 @@ impl Store {
                FROM (SELECT unnest($2::text[]) AS key, unnest($3::integer[]) AS index, unnest($4::bytea[]) AS digest) AS e
                CROSS JOIN LATERAL (
                    SELECT k.digest FROM tidings.idempotency_keys AS k
-                   WHERE k.tenant_id = $1 AND k.key = e.key AND k.created_at > $5::timestamptz - interval '24 hours' OFFSET 0
+                   WHERE k.tenant_id = $1 AND k.key = e.key AND k.created_at > $5 OFFSET 0
                ) AS known
                WHERE known.digest = e.digest"#,
             tenant_id as TenantId,
             &keys as _,
             &indices,
             &digests as _,
-            now,
+            now - KEY_LASTS,
         )
         .fetch_all(&self.hot)
         .await?;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use super::{Accepted, NewEvent, Owed};
-use crate::domain::event::ContentDigest;
+use crate::domain::event::{ContentDigest, KEY_LASTS};
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::lease::DispatcherId;
 use crate::domain::trace::TraceParent;
@@ -167,7 +167,7 @@ async fn store_keyed(
                FROM stale WHERE NOT is_stale
                ON CONFLICT (tenant_id, key) DO UPDATE
                    SET event_id = excluded.event_id, digest = excluded.digest, created_at = excluded.created_at
-                   WHERE known.created_at <= $13 - interval '24 hours'
+                   WHERE known.created_at <= $20
                RETURNING event_id
            ), stored AS (
                INSERT INTO tidings.events (tenant_id, id, occurred_at, type, data, trace)
@@ -206,6 +206,7 @@ async fn store_keyed(
         &keys.texts as _,
         &keys.ids as _,
         &keys.digests as _,
+        now - KEY_LASTS,
     )
     .fetch_all(executor)
     .await?;
