@@ -22,7 +22,7 @@ const DESCRIBE: Duration = Duration::from_secs(10);
 /// A dispatcher is forgotten this long after its lease ran out, so that its last statement under way is seen too.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 
-/// When each chore was last done, by how long the clock had been running.
+/// When each chore was last begun, by how long the clock had been running. One that fails waits for its next time.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     rescued: Mutex<Option<Duration>>,

@@ -138,7 +138,7 @@ impl Dispatcher {
         }
     }
 
-    /// Everything that a dispatcher asks the database for, once.
+    /// One round of the watch, the upkeep and the look. Replays have rounds of their own: [`Dispatcher::replay`].
     pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
         self.watch().await?;
         self.upkeep().await?;

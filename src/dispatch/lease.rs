@@ -85,7 +85,7 @@ impl Lease {
 
     /// Whether nothing in this process was claimed under any of its numbers.
     pub(super) fn is_idle(&self) -> bool {
-        self.numbers().iter().all(|number| number.holder.is_last())
+        self.numbers().iter().all(|number| number.holder.is_unused())
     }
 
     /// Gives up every number: what is not settled is free for others at once.
@@ -110,7 +110,7 @@ impl Lease {
             let mut numbers = self.numbers();
             let current = numbers.last().map(|number| number.holder.id());
             numbers.retain(|number| {
-                let is_over = Some(number.holder.id()) != current && number.holder.is_last();
+                let is_over = Some(number.holder.id()) != current && number.holder.is_unused();
                 if is_over {
                     retiring.push(number.holder.id());
                 }

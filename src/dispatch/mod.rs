@@ -6,11 +6,12 @@
 //!   look: due lanes, claim ┘     ▲                                  │
 //!                                └────────── the next one ──────────┘
 //! ```
-//! `run` is three loops, beside that of [`replays`]. The *watch* renews the lease and takes note of changed webhooks, at a steady pace. The
-//! *look* gives back what cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells
-//! how webhooks fare, with no part waiting for another. [`Dispatcher::tick`] is one round of each. Beside them, workers take claimed
-//! deliveries out of the lanes one after another, and each takes a delivery through its whole [`journey`]; where there is nothing to start,
-//! they rest ([`workers`]). What results say about webhooks is counted in [`vitals`].
+//! `run` is four loops. The *watch* renews the lease and takes note of changed webhooks, at a steady pace. The *look* gives back what
+//! cannot be sent and claims what is due, which may take as long as it takes. The *upkeep* does [`chores`] and tells how webhooks fare,
+//! with no part waiting for another. The fourth works on [`replays`]: what they resend becomes due and comes in by the next look.
+//! [`Dispatcher::tick`] is one round of the first three. Beside them, workers take claimed deliveries out of the lanes one after another,
+//! and each takes a delivery through its whole [`journey`]; where there is nothing to start, they rest ([`workers`]). What results say
+//! about webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
 //! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
@@ -19,9 +20,8 @@
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
 //! What is old is dropped by the [`Keeper`], beside the loops.
-//! Replays are worked on beside them ([`replays`]): what they resend becomes due and comes in by the next look.
 //!
-//! **To add** a chore, write it in a file of its own and call it from [`chores`].
+//! **To add** a chore, write it beside the others in [`chores`], with how often it is done.
 
 #[doc(hidden)]
 pub mod benched;

@@ -36,7 +36,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// What went wrong, and the results that are not recorded for it.
 type Failed = (StoreError, Vec<Settlement>);
 
-/// What is handed in, with the spans that end when it is recorded, where the attempt is traced.
+/// What is handed in, with the spans of a traced attempt. These end when its batch is done with: it is recorded, or is left for later
+/// because somebody has its delivery locked.
 type HandedIn = (Settlement, Option<AttemptSpans>);
 
 /// Takes results and records them.

@@ -61,7 +61,7 @@ impl AttemptSpans {
         self.part = Some(self.attempt.part("settle", Kind::Internal, now));
     }
 
-    /// The result is recorded.
+    /// The batch that the result is part of is done with.
     pub(super) fn end(self, now: DateTime<Utc>) {
         if let Some(settle) = self.part {
             settle.end(now);

@@ -1,9 +1,9 @@
 //! Vitals: what this process sees of each webhook's health, told to the database every few seconds.
 //!
-//! None of it is on the road of a delivery: recorded results are counted in memory, and every [`TELL`] a round begins, which adds the counts
-//! to those in the database, a slice with each tick. What is seen during a round waits for the next, so a round ends however much that is.
-//! A process that is killed takes what it has not told with it (and no deliveries), so a webhook may look a few attempts better or worse
-//! than it was; one that ends in order tells all.
+//! None of it is on the road of a delivery: recorded results are counted in memory, and every [`TELL`] a round begins, which adds the
+//! counts to those in the database, a slice with each tick. What is seen during a round waits for the next, so a round ends however much
+//! that is. A process that is killed takes what it has not told with it (and no deliveries), so a webhook may look a few attempts better or
+//! worse than it was; one that ends in order tells all.
 //!
 //! After telling, the same process also looks for stretches of failures that have lasted (`crate::domain::health`): the statements that
 //! report and disable are guarded by what they change, so that among several processes it is done once.

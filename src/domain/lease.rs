@@ -40,7 +40,7 @@ impl Holder {
 
     /// Whether there is no other clone: nothing in this process was claimed under the number.
     #[must_use]
-    pub fn is_last(&self) -> bool {
+    pub fn is_unused(&self) -> bool {
         Arc::strong_count(&self.in_use) == 1
     }
 }

@@ -72,9 +72,9 @@ impl Keyring {
         let digest: KeyDigest = Sha256::digest(key).into();
         match self.keys.recall(&digest) {
             Ok(known) => Ok(known),
-            Err(era) => {
+            Err(forgets) => {
                 let known = self.look_up(&digest, store).await?;
-                self.keys.keep(digest, known.clone(), era);
+                self.keys.keep(digest, known.clone(), forgets);
                 Ok(known)
             }
         }
@@ -97,9 +97,9 @@ impl Keyring {
 
     /// Whether there is such a tenant for a platform key to act for.
     pub(super) async fn check_tenant(&self, id: TenantId, store: &Store) -> Result<(), Problem> {
-        let Err(era) = self.tenants.recall(&id) else { return Ok(()) };
+        let Err(forgets) = self.tenants.recall(&id) else { return Ok(()) };
         store.tenant(id).await?.ok_or_else(|| Problem::not_found("tenant"))?;
-        self.tenants.keep(id, (), era);
+        self.tenants.keep(id, (), forgets);
         Ok(())
     }
 
