@@ -50,6 +50,7 @@ mod plans;
 mod previous;
 mod processes;
 mod query_cache;
+mod read_ahead;
 mod register;
 mod replay;
 mod replay_processes;

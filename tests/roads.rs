@@ -67,7 +67,7 @@ async fn leased(world: &World, tenant: &Tenant<'_>, holder: &Holder, count: usiz
     let event = || Arc::new(new_event(world, id_of(tenant), "a", "1"));
     let new = || NewEvent { event: event(), idempotency_key: None, trace: None };
     let events: Vec<_> = (0..count).map(|_| new()).collect();
-    let to = HandOff { holder: holder.clone(), crowded: Vec::new() };
+    let to = HandOff { holder: holder.clone(), crowded: Vec::new(), expectant: None };
     let (_, mut claimed) = world.context.store.accept(&events, world.clock.now(), Some(&to)).await.expect("accepted");
     assert_eq!(claimed.len(), count);
     // Nobody has a dialect of this revision: it is taken from the row.
@@ -240,7 +240,7 @@ async fn events_are_stored_alike_with_keys_and_without() {
     tenants[0].webhook_with(json!({"url": url, "events": ["order.*"], "rate_limit": 5})).await;
     tenants[1].webhook(url).await;
     tenants[1].webhook_with(json!({"url": url, "events": ["*"], "is_active": false})).await;
-    let to = HandOff { holder: holder(&world).await, crowded: vec![crowded] };
+    let to = HandOff { holder: holder(&world).await, crowded: vec![crowded], expectant: None };
     for (to, leased) in [(None, 0), (Some(&to), 4)] {
         for traced in [false, true] {
             let without = report(&world, &tenants, traced, &[false; 5], to).await;
@@ -262,7 +262,7 @@ async fn what_repeats_an_event_of_the_same_statement_is_known_as_what_repeats_an
     }
     let new = |tenant: &Tenant<'_>, key, data| report_of(&world, tenant, key, data);
     let (one, two) = (&tenants[0], &tenants[1]);
-    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new(), expectant: None };
     let accept = async |events: &[NewEvent]| {
         let (accepted, claimed) =
             world.context.store.accept(events, world.clock.now(), Some(&to)).await.expect("accepted");
@@ -315,7 +315,7 @@ async fn an_event_whose_key_was_forgotten_just_now_is_stored() {
                   CREATE TRIGGER forget AFTER INSERT ON tidings.events FOR EACH STATEMENT EXECUTE FUNCTION forget()";
     sqlx::raw_sql(forget).execute(&world.pool).await.expect("a trigger");
 
-    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new(), expectant: None };
     let events = [new(None), new(Some("k"))];
     let (accepted, claimed) = store.accept(&events, now, Some(&to)).await.expect("accepted");
     assert_eq!(accepted, [Accepted::Stored { deliveries: 1 }; 2]);
@@ -358,7 +358,7 @@ async fn a_failure_after_the_commit_leaves_leases_in_doubt() {
                     FOR EACH ROW EXECUTE FUNCTION ruin()";
     sqlx::raw_sql(ruin).execute(&world.pool).await.expect("a trigger");
 
-    let to = HandOff { holder: holder(&world).await, crowded: Vec::new() };
+    let to = HandOff { holder: holder(&world).await, crowded: Vec::new(), expectant: None };
     let failed = store.accept(&[new(None), new(Some("k"))], now, Some(&to)).await.expect_err("it cannot be asked");
     assert!(matches!(failed, StoreError::Unsure(_)) && failed.is_passing() && !failed.did_nothing(), "{failed:?}");
     assert_eq!((world.count("events").await, world.count("outbox").await), (2, 2));

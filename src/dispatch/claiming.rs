@@ -141,7 +141,7 @@ impl Dispatcher {
     }
 
     /// The webhooks that rest.
-    fn resting(&self) -> MutexGuard<'_, HashMap<WebhookId, Instant>> {
+    pub(super) fn resting(&self) -> MutexGuard<'_, HashMap<WebhookId, Instant>> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         resting.retain(|_, until| now < *until);

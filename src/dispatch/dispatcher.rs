@@ -22,11 +22,9 @@ use super::steady::{LONGEST_PAUSE, steadily};
 use super::vitals::Vitals;
 use super::workers::Crew;
 use crate::actions::Context;
-use crate::actions::accept::HandOffTarget;
 use crate::domain::ids::WebhookId;
 use crate::domain::lease::{Claimed, Holder};
 use crate::store::StoreError;
-use crate::store::outbox::accept::HandOff;
 
 /// However many lanes run low, the database is not asked more often than this.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
@@ -273,27 +271,5 @@ impl Dispatcher {
 
     pub(super) fn returned(&self) -> MutexGuard<'_, Vec<Claimed>> {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Accepted deliveries come in here without a query.
-impl HandOffTarget for Arc<Dispatcher> {
-    fn offer(&self) -> Option<HandOff> {
-        let holder = self.claims_under()?;
-        let lanes = self.lanes();
-        lanes.has_room().then(|| HandOff { holder, crowded: lanes.crowded() })
-    }
-
-    fn waiting(&self) -> usize {
-        self.lanes().moving()
-    }
-
-    fn take(&self, claimed: Vec<Claimed>) {
-        self.context.telemetry.meters.dispatch.handed_off(claimed.len());
-        self.enqueue(claimed);
-    }
-
-    fn doubt(&self) {
-        self.lease.doubt();
     }
 }

@@ -19,6 +19,7 @@
 //! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.
 //!
+//! While accepted deliveries are being stored, what sending them takes is read as far as it is not known ([`hand_off`]).
 //! What is old is dropped by the [`Keeper`], beside the loops.
 //!
 //! **To add** a chore, write it beside the others in [`chores`], with how often it is done.
@@ -31,6 +32,7 @@ mod config;
 mod destination;
 mod directory;
 mod dispatcher;
+mod hand_off;
 mod journey;
 mod keeper;
 mod lanes;

@@ -20,7 +20,7 @@ impl<K, V> Default for SharedReads<K, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> SharedReads<K, V> {
-    /// What `read` has for a key, asked after this call began. Where another caller's reading fails, ends early or leaves the key out, the
+    /// What `read` has for a key, called after this call began. Where another caller's reading fails, ends early or leaves the key out, the
     /// key is read once more, for this caller alone.
     pub(super) async fn ask<E, R>(&self, key: K, read: impl Fn(Vec<K>) -> R) -> Result<Option<V>, E>
     where
@@ -32,17 +32,7 @@ impl<K: Copy + Eq + Hash, V: Clone> SharedReads<K, V> {
             biased;
             told = &mut answer => told.ok(),
             turn = self.turn.lock() => {
-                let waiting = std::mem::take(&mut *self.waiting());
-                if !waiting.is_empty() {
-                    let found = read(waiting.keys().copied().collect()).await?;
-                    for (key, senders) in waiting {
-                        let Some(value) = found.get(&key) else { continue };
-                        for sender in senders {
-                            // Who gave up does not want to know.
-                            let _ = sender.send(value.clone());
-                        }
-                    }
-                }
+                self.read_waiting(&read).await?;
                 drop(turn);
                 answer.try_recv().ok()
             }
@@ -51,6 +41,55 @@ impl<K: Copy + Eq + Hash, V: Clone> SharedReads<K, V> {
             Some(value) => Ok(Some(value)),
             None => Ok(read(vec![key]).await?.remove(&key)),
         }
+    }
+
+    /// Adds keys that nobody waits for to the next reading, which has `most` at most then. `true` where the caller has to see to that
+    /// reading, by [`SharedReads::read_ahead`]: nobody else is about to.
+    pub(super) fn add(&self, keys: Vec<K>, most: usize) -> bool {
+        let mut waiting = self.waiting();
+        let is_first = waiting.is_empty();
+        for key in keys {
+            if waiting.len() >= most {
+                break;
+            }
+            waiting.entry(key).or_default();
+        }
+        is_first && !waiting.is_empty()
+    }
+
+    /// Reads what is to be read, unless somebody else has.
+    pub(super) async fn read_ahead<E, R>(&self, read: impl Fn(Vec<K>) -> R) -> Result<(), E>
+    where
+        R: Future<Output = Result<HashMap<K, V>, E>>,
+    {
+        let _turn = self.turn.lock().await;
+        self.read_waiting(&read).await
+    }
+
+    /// Reads for all who wait; for who has the turn.
+    async fn read_waiting<E, R>(&self, read: &impl Fn(Vec<K>) -> R) -> Result<(), E>
+    where
+        R: Future<Output = Result<HashMap<K, V>, E>>,
+    {
+        let waiting = std::mem::take(&mut *self.waiting());
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let found = read(waiting.keys().copied().collect()).await?;
+        for (key, senders) in waiting {
+            let Some(value) = found.get(&key) else { continue };
+            for sender in senders {
+                // Who gave up does not want to know.
+                let _ = sender.send(value.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps everybody else from reading.
+    #[cfg(test)]
+    pub(super) async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<K, Vec<oneshot::Sender<V>>>> {
@@ -162,5 +201,30 @@ mod tests {
         reader.permit(1);
         assert_eq!(other.await.expect("ended"), Ok(Some(6)));
         assert_eq!(reader.readings()[2..], [[3]]);
+    }
+
+    #[tokio::test]
+    async fn what_is_added_is_read_with_what_others_wait_for() {
+        let reader = Reader::new();
+        let first = reader.ask(1).await;
+        assert!(!reader.reads.add(Vec::new(), 3), "nothing is to be read");
+        assert!(reader.reads.add(vec![2, 3, 2], 3), "nobody else would");
+        assert!(!reader.reads.add(vec![4, 5], 3), "somebody does, and three are enough");
+        let ahead = {
+            let reader = Arc::clone(&reader);
+            tokio::spawn(async move { reader.reads.read_ahead(|keys| reader.read(keys)).await })
+        };
+        yield_now().await;
+        let others = [reader.ask(3).await, reader.ask(6).await];
+        reader.permit(2);
+        assert_eq!(first.await.expect("ended"), Ok(Some(2)));
+        assert_eq!(ahead.await.expect("ended"), Ok(()));
+        for (other, double) in others.into_iter().zip([6, 12]) {
+            assert_eq!(other.await.expect("ended"), Ok(Some(double)));
+        }
+        assert_eq!(reader.readings(), [vec![1], vec![2, 3, 4, 6]]);
+        // What somebody else has read is not read by who came to do that.
+        assert_eq!(reader.reads.read_ahead(|keys| reader.read(keys)).await, Ok(()));
+        assert_eq!(reader.readings().len(), 2);
     }
 }

@@ -41,7 +41,7 @@ impl Hands<'_> {
         let new: Vec<_> = facts.iter().map(|fact| self.new_event(fact, now)).collect();
         let crowded: Vec<WebhookId> = crowded.and_then(|place| self.places[usize::from(place)]).into_iter().collect();
         let holder = to.map(|worker| self.worker(worker).number());
-        let hand_off = holder.clone().map(|holder| HandOff { holder, crowded: crowded.clone() });
+        let hand_off = holder.clone().map(|holder| HandOff { holder, crowded: crowded.clone(), expectant: None });
         let events: Vec<_> = new.iter().map(as_accepted).collect();
         let store = &self.context.store;
         let (accepted, claimed) = if all_or_nothing {

@@ -29,12 +29,20 @@ pub struct NewEvent {
 }
 
 /// Who may be given the deliveries at once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HandOff {
     /// The dispatcher that gets the leases, under this number.
     pub holder: Holder,
     /// Webhooks with enough waiting; their deliveries are left for the next claim.
     pub crowded: Vec<WebhookId>,
+    /// Who is told beforehand where they go, if anybody.
+    pub expectant: Option<Arc<dyn Expectant>>,
+}
+
+/// Who prepares for deliveries while these are being stored.
+pub trait Expectant: Send + Sync {
+    /// Deliveries to these webhooks are about to be leased, unless they cannot be stored. A webhook may be named several times.
+    fn foresee(self: Arc<Self>, webhooks: &mut dyn Iterator<Item = (TenantId, WebhookId)>);
 }
 
 /// What became of one new event.
@@ -76,6 +84,20 @@ impl Owed {
             }
         }
         owed
+    }
+
+    /// The webhooks of what is to be leased. Where several events in a row are owed to the same ones, these are named once.
+    fn leased<'a>(
+        &'a self,
+        events: &'a [NewEvent],
+        plan: &'a Plan,
+    ) -> impl Iterator<Item = (TenantId, WebhookId)> + use<'a> {
+        let deliveries = self.places.iter().zip(&self.webhooks).zip(&self.leases);
+        deliveries.filter(|(_, leased)| **leased).filter_map(|((&place, &webhook_id), _)| {
+            let event = usize::try_from(place - 1).ok()?;
+            let is_repeated = event > 0 && Arc::ptr_eq(&plan.routes[event], &plan.routes[event - 1]);
+            (!is_repeated).then(|| (events[event].event.tenant_id, webhook_id))
+        })
     }
 
     /// What is leased of it, of events that are stored.
@@ -242,6 +264,9 @@ async fn store(
         return if plan.seen.is_some() { Ok(None) } else { Err(StoreError::OwesTooMuch { deliveries }) };
     }
     let owed = Owed::new(events, plan, now, hand_off);
+    if let Some(expectant) = hand_off.and_then(|to| to.expectant.clone()) {
+        expectant.foresee(&mut owed.leased(events, plan));
+    }
     let holder = hand_off.map(|to| to.holder.id());
     let stored = statements::store(&mut *session, events, &owed, now, holder, plan.seen.as_ref()).await?;
     let Some(fresh) = stored.map(Fresh) else { return Ok(None) };

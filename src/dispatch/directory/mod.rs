@@ -4,6 +4,8 @@
 //! Nothing is sent under a view older than [`VALIDITY`]; so an answer to "deactivate", which waits for every dispatcher to
 //! have caught up or for that long, promises that no send begins after it.
 
+mod reading;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,9 +32,6 @@ const HUSH: Duration = Duration::from_secs(1);
 
 /// For how long it is remembered that an event's data was deleted: longer than any claim or request takes that began before.
 const ERASED: Duration = Duration::from_hours(1);
-
-/// Destinations kept; beyond that, any one makes room for the next.
-const MOST: usize = 20_000;
 
 /// Webhooks and dialects, as last seen.
 pub(super) struct Directory {
@@ -194,55 +193,6 @@ impl Directory {
         let known = self.known();
         let is_fresh = known.seen_at.is_some_and(|at| at.elapsed() < VALIDITY);
         is_fresh && known.destinations.get(&webhook_id).is_some_and(|present| Arc::ptr_eq(present, destination))
-    }
-
-    /// How to reach a webhook; `None` where it was deleted.
-    pub(super) async fn destination(
-        &self,
-        tenant_id: TenantId,
-        webhook_id: WebhookId,
-    ) -> Result<Option<Arc<Destination>>, ActionError> {
-        loop {
-            let drops = {
-                let known = self.known();
-                if let Some(destination) = known.destinations.get(&webhook_id) {
-                    return Ok(Some(Arc::clone(destination)));
-                }
-                known.drops
-            };
-            let found = self.readers.ask((tenant_id, webhook_id), |wanted| self.read(wanted)).await?.flatten();
-            let Some(destination) = found else { return Ok(None) };
-            let mut known = self.known();
-            if known.drops == drops {
-                if known.destinations.len() >= MOST
-                    && let Some(any) = known.destinations.keys().next().copied()
-                {
-                    known.destinations.remove(&any);
-                }
-                // Another reading of the same may have been faster; there is one for all.
-                return Ok(Some(Arc::clone(known.destinations.entry(webhook_id).or_insert(destination))));
-            }
-        }
-    }
-
-    /// Reads destinations. One that cannot be opened is left out if it is among others, and an error if it is alone.
-    async fn read(
-        &self,
-        wanted: Vec<(TenantId, WebhookId)>,
-    ) -> Result<HashMap<(TenantId, WebhookId), Found>, ActionError> {
-        let mut rows = self.context.store.destinations(&wanted).await?;
-        let is_alone = wanted.len() == 1;
-        let mut found = HashMap::with_capacity(wanted.len());
-        for (tenant_id, webhook_id) in wanted {
-            let row = rows.remove(&(tenant_id, webhook_id));
-            let opened = row.map(|row| Destination::open(&self.context, tenant_id, webhook_id, row)).transpose();
-            match opened {
-                Ok(destination) => found.insert((tenant_id, webhook_id), destination.map(Arc::new)),
-                Err(error) if is_alone => return Err(error),
-                Err(_) => None,
-            };
-        }
-        Ok(found)
     }
 
     /// The dialect as it was at a revision; revisions never change.
