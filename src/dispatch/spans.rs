@@ -8,9 +8,12 @@ use crate::domain::retry::Verdict;
 use crate::domain::trace::TraceParent;
 use crate::telemetry::traces::{Kind, Span, Tracer};
 
-/// An attempt under way, and the part of it that is under way.
+/// An attempt under way, and the part of it that is under way. Nothing is told of it where it begins anew because something changed
+/// while a connection was made.
 pub(super) struct AttemptSpans {
     attempt: Span,
+    /// Until when the delivery waited in memory.
+    wait: Option<(Span, DateTime<Utc>)>,
     part: Option<Span>,
 }
 
@@ -23,8 +26,8 @@ impl AttemptSpans {
         attempt.note("tidings.event.id", claimed.event.id.to_string());
         attempt.note("tidings.delivery.id", claimed.delivery_id.to_string());
         attempt.note("tidings.attempt.number", i64::from(claimed.attempt));
-        attempt.part("wait", Kind::Internal, claimed.claimed_at).end(now);
-        Some(Self { attempt, part: None })
+        let wait = Some((attempt.part("wait", Kind::Internal, claimed.claimed_at), now));
+        Some(Self { attempt, wait, part: None })
     }
 
     /// The request goes out; the receiver is told to go on from here.
@@ -38,6 +41,9 @@ impl AttemptSpans {
 
     /// The receiver answered, or did not.
     pub(super) fn answered(&mut self, outcome: &Outcome, now: DateTime<Utc>) {
+        if let Some((wait, until)) = self.wait.take() {
+            wait.end(until);
+        }
         let Some(mut send) = self.part.take() else { return };
         if let Some(status) = outcome.status() {
             send.note("http.response.status_code", i64::from(status));
