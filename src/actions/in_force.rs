@@ -6,13 +6,14 @@ use tokio::time::{sleep, timeout};
 
 use super::Context;
 use crate::domain::ids::{EventId, TenantId, WebhookId};
+use crate::domain::lease::VIEW_VALIDITY;
 use crate::store::StoreError;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
 
-/// A dispatcher that has not confirmed by then sends nothing under its old view any more.
-const LONGEST: Duration = Duration::from_millis(1_500);
+/// A dispatcher that has not confirmed by then sends nothing under its old view any more, however late this process's own clocks tick.
+const LONGEST: Duration = VIEW_VALIDITY.saturating_add(Duration::from_millis(500));
 
 /// Returns when no dispatcher sends under what these webhooks were before their last change: each that is alive has said that
 /// it took the change over, or its view has run out. Call it after the commit and before the answer.

@@ -14,7 +14,7 @@
 //! about webhooks is counted in [`vitals`].
 //!
 //! **Invariants**
-//! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`directory::VALIDITY`].
+//! - Nothing is sent without a lease, nor under a view of the webhooks that is older than [`VIEW_VALIDITY`](crate::domain::lease::VIEW_VALIDITY).
 //! - No transaction is open while a request is.
 //! - What was sent is settled or, if Postgres stays away for longer than the lease, sent again: never forgotten.
 //! - While results cannot be recorded, workers wait to hand them in, so nothing new is sent.

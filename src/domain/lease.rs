@@ -6,12 +6,17 @@
 //! later one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::event::Event;
 use super::ids::{DeliveryId, TenantId, WebhookId};
 use super::trace::TraceParent;
+
+/// A dispatcher sends under a view of the webhooks for so long, and no longer. Whoever changed one and waits for longer than that knows that
+/// none sends under what it was.
+pub const VIEW_VALIDITY: Duration = Duration::from_secs(1);
 
 /// A dispatching process, as the database numbers it. A process whose lease ran out comes back under another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

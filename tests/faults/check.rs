@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tidings::domain::lease::VIEW_VALIDITY;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,8 +16,6 @@ use super::records::{AttemptRow, DeliveryRow, EventRow, Records, event_name, eve
 
 /// From an answer to its place in the database, on a machine that has other things to do.
 const LAG: Duration = Duration::from_secs(1);
-/// How old a process's view of the webhooks may be for it to send.
-const VALIDITY: Duration = Duration::from_secs(1);
 /// What an orphan may wait for beyond the lease.
 const BEYOND_LEASE: Duration = Duration::from_secs(5);
 
@@ -108,7 +107,7 @@ impl Cycle<'_> {
     /// Whoever does not see the database sends nothing: neither what a webhook has become is known, nor can a result be recorded.
     fn check_blind(&self, ledger: &Ledger) {
         let Some(Window { from, to }) = self.blind else { return };
-        let since = from + VALIDITY + LAG / 2 * self.strain;
+        let since = from + VIEW_VALIDITY + LAG / 2 * self.strain;
         let late = self.receivers.arrivals().into_iter().filter(|one| since < one.at && one.at < to);
         if let Some(one) = late.max_by_key(|one| one.at) {
             ledger.complain(format!(

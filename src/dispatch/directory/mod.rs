@@ -1,9 +1,10 @@
 //! The directory: webhooks and dialects as this process knows them.
 //!
-//! Each look at the database brings the news of changed webhooks, which are dropped here and read again when next needed.
-//! Nothing is sent under a view older than [`VALIDITY`]; so an answer to "deactivate", which waits for every dispatcher to
-//! have caught up or for that long, promises that no send begins after it.
+//! Each round of the watch brings the news of changed webhooks, which are dropped here and read again when next needed.
+//! Nothing is sent under a view older than [`VIEW_VALIDITY`]; so an answer to "deactivate", which waits for every dispatcher to
+//! have caught up or for longer than that, promises that no send begins after it.
 
+mod drops;
 mod reading;
 
 use std::collections::{HashMap, HashSet};
@@ -18,14 +19,12 @@ use crate::actions::{ActionError, Context};
 use crate::dialect::Profile;
 use crate::domain::clock::later;
 use crate::domain::ids::{EventId, TenantId, WebhookId};
-use crate::domain::lease::{Claimed, DialectRevision, DispatcherId};
+use crate::domain::lease::{Claimed, DialectRevision, DispatcherId, VIEW_VALIDITY};
 use crate::domain::retry::WebhookEffect;
 use crate::store::outbox::dispatchers::Snapshot;
 use crate::store::{Store, StoreError};
 use crate::telemetry::meters;
-
-/// A view of the webhooks is good for this long.
-pub(super) const VALIDITY: Duration = Duration::from_secs(1);
+use drops::Drops;
 
 /// For how long a receiver's word about its webhook counts here, until the database knows and the view is renewed.
 const HUSH: Duration = Duration::from_secs(1);
@@ -72,8 +71,7 @@ struct Known {
     era: u64,
     /// The numbers under which the database was told what is in force here; none since something changed.
     told: Vec<DispatcherId>,
-    /// Counts looks that dropped something: what was read before one must not be kept after it.
-    drops: u64,
+    drops: Drops,
 }
 
 impl Directory {
@@ -86,14 +84,14 @@ impl Directory {
             seen_at: None,
             era: 0,
             told: Vec::new(),
-            drops: 0,
+            drops: Drops::default(),
         };
         Self { context, known: Mutex::new(known), readers: SharedReads::default(), profiles: Mutex::default() }
     }
 
     /// Whether the view is recent enough to send under.
     pub(super) fn is_fresh(&self) -> bool {
-        self.known().seen_at.is_some_and(|at| at.elapsed() < VALIDITY)
+        self.known().seen_at.is_some_and(|at| at.elapsed() < VIEW_VALIDITY)
     }
 
     /// Whether there is a view at all.
@@ -105,7 +103,7 @@ impl Directory {
     pub(super) fn forget(&self) {
         let mut known = self.known();
         known.destinations.clear();
-        known.drops += 1;
+        known.drops.note_all();
     }
 
     /// Asks what changed: drops what did since the last time, and sets the clock. When the lanes have done their part, the database is to
@@ -127,6 +125,7 @@ impl Directory {
         let mut known = self.known();
         if seen.is_none() {
             known.destinations.clear();
+            known.drops.note_all();
         }
         for id in &news.changed {
             known.destinations.remove(id);
@@ -134,7 +133,7 @@ impl Directory {
         known.hushed.retain(|_, (_, until)| now < *until);
         known.erased.retain(|_, learnt| learnt.elapsed() < ERASED);
         known.erased.extend(news.erased.iter().map(|id| (*id, began)));
-        known.drops += u64::from(seen.is_none() || !news.changed.is_empty());
+        known.drops.note(&news.changed);
         if seen.is_none() || !news.changed.is_empty() || !news.erased.is_empty() {
             known.told.clear();
         }
@@ -191,7 +190,7 @@ impl Directory {
     /// Whether this is still how to reach a webhook, by a recent look.
     pub(super) fn stands(&self, webhook_id: WebhookId, destination: &Arc<Destination>) -> bool {
         let known = self.known();
-        let is_fresh = known.seen_at.is_some_and(|at| at.elapsed() < VALIDITY);
+        let is_fresh = known.seen_at.is_some_and(|at| at.elapsed() < VIEW_VALIDITY);
         is_fresh && known.destinations.get(&webhook_id).is_some_and(|present| Arc::ptr_eq(present, destination))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::drops::Mark;
 use super::{Directory, Found, Known};
 use crate::actions::ActionError;
 use crate::dispatch::destination::Destination;
@@ -25,16 +26,16 @@ impl Directory {
         webhook_id: WebhookId,
     ) -> Result<Option<Arc<Destination>>, ActionError> {
         loop {
-            let drops = {
+            let mark = {
                 let known = self.known();
                 if let Some(destination) = known.destinations.get(&webhook_id) {
                     return Ok(Some(Arc::clone(destination)));
                 }
-                known.drops
+                known.drops.mark()
             };
             let found = self.readers.ask((tenant_id, webhook_id), |wanted| self.read(wanted)).await?.flatten();
             let Some(destination) = found else { return Ok(None) };
-            if let Some(kept) = self.known().keep(drops, webhook_id, destination) {
+            if let Some(kept) = self.known().keep(mark, webhook_id, destination) {
                 return Ok(Some(kept));
             }
         }
@@ -56,11 +57,11 @@ impl Directory {
         drop(self.readers.read_ahead(|wanted| self.read(wanted)).await);
     }
 
-    /// Reads destinations, and keeps them unless something changes meanwhile. What became known while the turn was waited for is not read
+    /// Reads destinations, and keeps those that do not change meanwhile. What became known while the turn was waited for is not read
     /// again. One that cannot be opened is left out if it is among others, and an error if it is alone.
     async fn read(&self, wanted: Vec<Key>) -> Result<HashMap<Key, Found>, ActionError> {
         let is_alone = wanted.len() == 1;
-        let (mut found, unknown, drops) = self.known().separate(wanted);
+        let (mut found, unknown, mark) = self.known().separate(wanted);
         if unknown.is_empty() {
             return Ok(found);
         }
@@ -74,7 +75,7 @@ impl Directory {
                 Err(_) => continue,
             };
             if let Some(destination) = &destination {
-                self.known().keep(drops, webhook_id, Arc::clone(destination));
+                self.known().keep(mark, webhook_id, Arc::clone(destination));
             }
             found.insert((tenant_id, webhook_id), destination);
         }
@@ -84,17 +85,17 @@ impl Directory {
 
 impl Known {
     /// Separates the webhooks that are known from the others, and says what these are to be kept under.
-    fn separate(&self, wanted: Vec<Key>) -> (HashMap<Key, Found>, Vec<Key>, u64) {
+    fn separate(&self, wanted: Vec<Key>) -> (HashMap<Key, Found>, Vec<Key>, Mark) {
         let (known, unknown): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|(_, id)| self.destinations.contains_key(id));
         let known = known.into_iter().map(|key| (key, self.destinations.get(&key.1).cloned())).collect();
-        (known, unknown, self.drops)
+        (known, unknown, self.drops.mark())
     }
 
-    /// Keeps what was read after so many drops and gives what is for all to use: another reading of the same may have been faster. `None`
-    /// where something was dropped since.
-    fn keep(&mut self, drops: u64, id: WebhookId, destination: Arc<Destination>) -> Option<Arc<Destination>> {
-        if self.drops != drops {
+    /// Keeps what was read after a mark, and gives what is for all to use: another reading of the same may have been faster. `None` where the
+    /// webhook changed since.
+    fn keep(&mut self, mark: Mark, id: WebhookId, destination: Arc<Destination>) -> Option<Arc<Destination>> {
+        if !self.drops.spared(id, mark) {
             return None;
         }
         if let Some(present) = self.destinations.get(&id) {
@@ -158,6 +159,13 @@ mod tests {
         Arc::new(Destination::open(&directory.context, tenant_id, webhook_id, row).expect("opened"))
     }
 
+    /// Keeps what was read just now.
+    fn learn(directory: &Directory, key: Key, read: &Arc<Destination>) -> Option<Arc<Destination>> {
+        let mut known = directory.known();
+        let mark = known.drops.mark();
+        known.keep(mark, key.1, Arc::clone(read))
+    }
+
     #[tokio::test]
     async fn what_became_known_before_its_turn_is_not_read_again() {
         let directory = directory();
@@ -165,7 +173,7 @@ mod tests {
         let held = directory.readers.hold().await;
         let (asked, learnt) = tokio::join!(directory.destination(tenant_id, webhook_id), async {
             let learnt = destination(&directory, key(1));
-            directory.known().keep(0, webhook_id, Arc::clone(&learnt)).expect("kept");
+            learn(&directory, key(1), &learnt).expect("kept");
             drop(held);
             learnt
         });
@@ -178,14 +186,15 @@ mod tests {
     async fn what_was_read_before_a_change_is_not_kept_after_it() {
         let directory = directory();
         let (first, other) = (destination(&directory, key(1)), destination(&directory, key(1)));
-        let (_, unknown, drops) = directory.known().separate(vec![key(1)]);
-        assert_eq!(unknown, [key(1)]);
+        let (_, unknown, mark) = directory.known().separate(vec![key(1), key(2)]);
+        assert_eq!(unknown, [key(1), key(2)]);
+        directory.known().drops.note(&[key(1).1]);
+        assert!(directory.known().keep(mark, key(1).1, Arc::clone(&first)).is_none());
+        assert!(directory.known().keep(mark, key(2).1, destination(&directory, key(2))).is_some(), "it did not change");
         directory.forget();
-        assert!(directory.known().keep(drops, key(1).1, Arc::clone(&first)).is_none());
-        let drops = directory.known().drops;
+        assert!(directory.known().keep(mark, key(2).1, destination(&directory, key(2))).is_none(), "any may have");
         for read in [&first, &other] {
-            let kept = directory.known().keep(drops, key(1).1, Arc::clone(read)).expect("kept");
-            assert!(Arc::ptr_eq(&kept, &first), "there is one for all");
+            assert!(Arc::ptr_eq(&learn(&directory, key(1), read).expect("kept"), &first), "there is one for all");
         }
         let (found, unknown, _) = directory.known().separate(vec![key(1), key(2)]);
         assert!(found[&key(1)].as_ref().is_some_and(|known| Arc::ptr_eq(known, &first)));
@@ -195,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_not_known_is_read_ahead_and_not_without_end() {
         let directory = directory();
-        directory.known().keep(0, key(1).1, destination(&directory, key(1)));
+        learn(&directory, key(1), &destination(&directory, key(1)));
         assert!(!directory.read_next(directory.unknown(&mut [key(1)].into_iter())));
         assert_eq!(directory.unknown(&mut [key(1), key(2)].into_iter()), [key(2)]);
         assert_eq!(directory.unknown(&mut (0..10_000).map(key)).len(), AHEAD);
