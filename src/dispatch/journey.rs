@@ -21,7 +21,7 @@ use crate::domain::lease::{Claimed, MOST_LAPSES};
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::retry::{Decision, RetryPolicy, Verdict, WebhookEffect, decide};
 use crate::failpoint::failpoint;
-use crate::net::{Headers, Request};
+use crate::net::Request;
 use crate::store::outbox::settle::Settlement;
 
 /// While the view of the webhooks is too old to send under, look again after this.
@@ -171,9 +171,9 @@ impl Dispatcher {
             Ok(target) => target.clone(),
             Err(refused) => return Some(Outcome::blocked(refused.to_string())),
         };
-        let mut headers = match with_custom(&destination.headers, &signed.headers) {
+        let mut headers = match destination.headers.with_signed(&signed.headers) {
             Ok(headers) => headers,
-            Err(refused) => return Some(Outcome::blocked(refused)),
+            Err(refused) => return Some(Outcome::blocked(refused.to_string())),
         };
         // Where the trace is not recorded here, the receiver goes on from where the producer was.
         let trace = spans.as_mut().map(|spans| spans.send(now)).or(claimed.trace);
@@ -230,15 +230,6 @@ impl Ended {
         let decision = Decision { verdict: Verdict::Dead(reason), webhook: None };
         Self { attempt: None, decision, detail: Some(detail), spans: None }
     }
-}
-
-/// The dialect's headers come last, so that no custom header takes the place of one.
-fn with_custom(custom: &Headers, signed: &[(Arc<str>, String)]) -> Result<Headers, String> {
-    let mut headers = custom.with_room(signed.len());
-    for (name, value) in signed {
-        headers.set(name, value).map_err(|refused| refused.to_string())?;
-    }
-    Ok(headers)
 }
 
 /// In words that its tenant may read: the class and the status, nothing of the network.

@@ -15,7 +15,7 @@ use crate::domain::ids::WebhookId;
 use crate::domain::outcome::Outcome;
 use crate::domain::secret::{Secret, SecretError};
 use crate::domain::webhook::{DEFAULT_TIMEOUT_SECONDS, Webhook};
-use crate::net::{Headers, Request, Target, check_custom_headers};
+use crate::net::{Headers, Request, Target};
 use crate::turns::Shares;
 
 /// Tests and verifications of one webhook under way at once: they count for none of the limits that deliveries to it have.
@@ -74,26 +74,15 @@ impl Outgoing {
         let timeout = webhook.timeout_seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into()));
         let timeout = timeout.or(profile.timeout()).unwrap_or(Duration::from_secs(DEFAULT_TIMEOUT_SECONDS.into()));
         // Whether plain HTTP is allowed was settled when the URL was taken; a tenant's environment never changes.
-        match Target::parse(&webhook.url, true, context.sender.guard()) {
-            Ok(target) => {
-                let headers = self.headers(profile, &signed);
-                context.sender.send_beside(Request { target, headers, body: signed.body, timeout }).await
-            }
-            Err(error) => Outcome::blocked(error.to_string()),
-        }
-    }
-
-    /// The dialect's headers go over the webhook's own, of which only such are sent as may be.
-    fn headers(&self, profile: &Profile, signed: &Signed) -> Headers {
-        let reserved: Vec<_> = profile.header_names().collect();
-        let own = self.own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut headers = check_custom_headers(own, &reserved).unwrap_or_default();
-        for (name, value) in &signed.headers {
-            if let Err(error) = headers.set(name, value) {
-                tracing::warn!(dialect = profile.name(), %error, "dialect.header_refused");
-            }
-        }
-        headers
+        let target = match Target::parse(&webhook.url, true, context.sender.guard()) {
+            Ok(target) => target,
+            Err(refused) => return Outcome::blocked(refused.to_string()),
+        };
+        let headers = match Headers::allowed(&self.own).with_signed(&signed.headers) {
+            Ok(headers) => headers,
+            Err(refused) => return Outcome::blocked(refused.to_string()),
+        };
+        context.sender.send_beside(Request { target, headers, body: signed.body, timeout }).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The room seen from outside, with real sockets on 127.0.0.1.
 
+mod headers;
 mod hostile;
 mod http2;
 mod http2_shared;
