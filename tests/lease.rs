@@ -273,7 +273,9 @@ async fn what_was_known_before_a_lease_ran_out_is_forgotten_however_late_there_i
     webhook(&tenant, &before, json!({})).await;
     tenant.event("a", json!({})).await;
     world.drain().await;
-    let execute = async |statements| drop(sqlx::raw_sql(statements).execute(&world.pool).await.expect("executed"));
+    let execute = async |statements| {
+        sqlx::raw_sql(statements).execute(&world.pool).await.expect("executed");
+    };
     execute(
         "UPDATE tidings.dispatchers SET lease_until = '-infinity';
          CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;

@@ -178,8 +178,8 @@ mod tests {
     #[tokio::test]
     async fn what_outlasts_the_grace_time_is_ended_and_holds_nothing_any_more() {
         let held = Arc::new(());
-        let (holds, begun) = (Arc::clone(&held), Arc::new(Semaphore::new(0)));
-        let begin = Arc::clone(&begun);
+        let (holds, started) = (Arc::clone(&held), Arc::new(Semaphore::new(0)));
+        let begin = Arc::clone(&started);
         let hang = async move || {
             begin.add_permits(1);
             std::future::pending::<()>().await;
@@ -191,7 +191,7 @@ mod tests {
         let stop = shutdown.clone();
         let serving = tokio::spawn(async move { door.serve(&stop, Duration::from_millis(50)).await });
         let hanging = tokio::spawn(async move { ask(address, HELLO).await });
-        drop(begun.acquire().await);
+        drop(started.acquire().await);
         shutdown.cancel();
         tokio::time::timeout(SOON, serving).await.expect("in time").expect("served");
         assert_eq!(Arc::strong_count(&held), 1);
