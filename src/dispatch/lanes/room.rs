@@ -123,7 +123,7 @@ fn what_lapsed_before_does_not_wait_in_a_lane_that_may_hang() {
     assert!(lanes.room(webhook(1), true) > 4 && !lanes.push(lapsed()).is_refused(), "it moves");
     assert!(lanes.next().is_some());
     lanes.done(webhook(1), Pace::Unasked);
-    assert!(lanes.next().is_some() && !lanes.push(lapsed()).is_refused(), "it still does");
+    assert!(lanes.next().is_some() && lanes.room(webhook(1), true) > 4, "it still does");
     lanes.done(webhook(1), Pace::Slower);
     assert!(lanes.room(webhook(1), true) == 0 && lanes.push(lapsed()).is_refused(), "it does not any more");
 }
