@@ -275,7 +275,7 @@ async fn buttons_do_what_they_say() {
     browser.go(&format!("{path}/skip"), &[]).await.with(&["what was held for it is cancelled"]);
     browser.get(&part(&tenant, "/deliveries?state=cancelled")).await.expect(200).with(&["held"]);
     browser.go(&format!("{path}/deactivate"), &[]).await;
-    browser.go(&format!("{path}/activate"), &[]).await.with(&["Active again"]);
+    browser.go(&format!("{path}/activate"), &[]).await.with(&["Activated: what was held is delivered"]);
     world.drain().await;
 
     let test = browser.post(&format!("{path}/test"), &[]).await.expect(200);
@@ -331,7 +331,7 @@ async fn a_webhook_is_verified_and_deleted() {
     receiver.always(Reply::Status(404));
     let webhook = tenant.post("/v1/webhooks", json!({"url": receiver.url, "events": ["*"]})).await.expect(201);
     let path = part(&tenant, &format!("/webhooks/{}", webhook["id"].as_str().expect("an id")));
-    browser.get(&path).await.expect(200).with(&["pending verification", ">Verify</button>"]);
+    browser.get(&path).await.expect(200).with(&["pending verification", ">Verify</button>"]).without(&["Send a test"]);
     browser.post(&format!("{path}/verify"), &[]).await.expect(422).with(&["404"]);
     receiver.always(Reply::Challenge);
     browser.go(&format!("{path}/verify"), &[]).await.with(&["Verified.", "active"]);
@@ -366,8 +366,10 @@ async fn a_key_sees_and_does_what_it_may() {
 
     let mut producer = Browser::of(&world, &world.key(&tenant.id, &["producer"]).await).await;
     producer.get(&part(&tenant, "/webhooks")).await.expect(403).with(&["role `viewer`"]);
-    let sent = producer.post(&part(&tenant, "/events"), &[("type", "a"), ("data", "1")]).await.expect(303);
-    producer.get(&sent.place.expect("a place")).await.expect(403);
+    let start = producer.get("/console").await.expect(303);
+    assert_eq!(start.place, Some(part(&tenant, "/events/new")), "the one page that is of use");
+    let sent = producer.post(&part(&tenant, "/events"), &[("type", "a"), ("data", "1")]).await.expect(200);
+    sent.with(&["Accepted as", "evt_"]);
     assert_eq!(world.count("events").await, 1);
 }
 
@@ -388,6 +390,62 @@ async fn a_platform_key_goes_from_tenant_to_tenant() {
 
     let mut tenants_own = Browser::of(&world, &tenant.key).await;
     tenants_own.get("/console/tenants").await.expect(403);
+}
+
+#[tokio::test]
+async fn whatever_is_sent_is_answered_by_a_page() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let mut nobody = Browser::at(&world);
+    let long = "k".repeat(70_000);
+    nobody.post("/console/sign-in", &[("key", &long)]).await.expect(413).with(&["<h1>", "limit"]);
+    nobody.post("/console/sign-in", &[]).await.expect(401);
+    let json = nobody.request(Method::POST, "/console/sign-in").json(&json!({"key": "x"}));
+    nobody.send(json).await.expect(415).with(&["<h1>"]);
+    nobody.get("/console/sign-out").await.expect(405).with(&["<h1>No page"]);
+    let slash = nobody.request(Method::GET, "/console/").send().await.expect("an answer");
+    assert_eq!((slash.status().as_u16(), slash.headers()[LOCATION].to_str().ok()), (308, Some("/console")));
+
+    let mut browser = Browser::of(&world, &tenant.key).await;
+    browser.get("/console?signed_in=x").await.expect(303);
+    browser.post(&part(&tenant, "/events"), &[("type", "a")]).await.expect(422).with(&["not JSON"]);
+    browser.post(&part(&tenant, "/webhooks"), &[]).await.expect(422).with(&["/url", "/events"]);
+    let filter = "(".repeat(9_000);
+    browser.get(&part(&tenant, &format!("/deliveries?event={filter}"))).await.expect(414).with(&["<h1>"]);
+    browser.get(&part(&tenant, "/x/y/z")).await.expect(405).with(&["<h1>No page"]);
+    // What is no filter of a list narrows no replay.
+    browser.go(&part(&tenant, "/replays"), &[("state", "dead"), ("x", "y")]).await.with(&["all dead letters"]);
+}
+
+#[tokio::test]
+async fn a_key_that_may_ask_for_little_loses_no_webhook_from_sight() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    for number in 0..6 {
+        tenant.webhook(&format!("http://127.0.0.1:9/{number}")).await;
+    }
+    let body = json!({"tenant_id": tenant.id, "roles": ["viewer"], "description": "slow", "requests_per_second": 3});
+    let key = world.platform(Method::POST, "/v1/api-keys", Some(body)).await.expect(201);
+    let mut browser = Browser::of(&world, key["key"].as_str().expect("a key")).await;
+    let page = browser.get(&part(&tenant, "/webhooks")).await.expect(200).with(&["cannot be told now"]);
+    page.with(&["9/0<", "9/1<", "9/2<", "9/3<", "9/4<", "9/5<"]);
+    let refused = browser.request(Method::GET, &part(&tenant, "/webhooks")).send().await.expect("an answer");
+    assert!(refused.status() == 429 && refused.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_resent_as_another_delivery() {
+    let (world, receiver) = (World::new().await, Receiver::start().await);
+    let tenant = world.tenant().await;
+    tenant.webhook(&receiver.url).await;
+    world.drain().await;
+    tenant.event("a", json!(1)).await;
+    world.drain().await;
+    let mut browser = Browser::of(&world, &tenant.key).await;
+    let first = browser.get(&part(&tenant, "/deliveries")).await.expect(200).link("/deliveries/dlv_");
+    let place = browser.post(&format!("{first}/resend"), &[]).await.expect(303).place.expect("a place");
+    assert!(!place.starts_with(&first), "{place}");
+    browser.get(&place).await.expect(200).with(&["being delivered again"]);
 }
 
 #[tokio::test]

@@ -70,7 +70,10 @@ impl Front {
         }
         match request.body(Body::from(body)) {
             Ok(request) => self.answer(request).await,
-            Err(error) => Problem::internal(error).into_response(),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, %path, "a request from within cannot be made");
+                Problem::internal(error).into_response()
+            }
         }
     }
 

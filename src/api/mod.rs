@@ -40,6 +40,7 @@ mod routes;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use axum::extract::Request;
 use bytes::Bytes;
 
 use crate::actions::Context;
@@ -106,6 +107,11 @@ impl Api {
     #[must_use]
     pub fn max_event_bytes(&self) -> usize {
         self.0.max_event_bytes
+    }
+
+    /// Reads a body that a page sent, within the time and the size that its path allows; of 64 KiB at most.
+    pub async fn form(&self, request: Request) -> Result<Bytes, Problem> {
+        body::read(request, self).await
     }
 
     /// Whose a key is.

@@ -106,13 +106,26 @@ impl Problem {
         self.0.kind.status
     }
 
+    /// What kind of problem it is, in a few words.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.0.kind.title
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The stable word.
     pub(super) fn code(&self) -> &'static str {
         self.0.code
     }
 
     /// What the log must know of it, if anything.
-    pub(super) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }
 

@@ -1,6 +1,7 @@
 //! Asks the REST API on behalf of whoever looks at a page.
 
 use axum::body::to_bytes;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
@@ -8,8 +9,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Front;
+use crate::api::problem::Problem;
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
+
+/// Bytes of a path with its query at most: more than any filter is good for.
+const MAX_PATH: usize = 8 * 1024;
 
 /// Bytes of an answer at most: more than any page of a list has.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
@@ -32,6 +37,15 @@ pub(super) struct Refusal {
     pub(super) request_id: String,
     #[serde(default)]
     pub(super) errors: Vec<Fault>,
+    /// Seconds after which it is worth repeating.
+    #[serde(skip)]
+    pub(super) retry_after: Option<u64>,
+}
+
+/// What an answer shows, as far as it matters where somebody goes from there.
+#[derive(Deserialize)]
+struct Shown {
+    id: String,
 }
 
 /// What is wrong with a member of the input.
@@ -45,7 +59,14 @@ impl Refusal {
     /// A refusal of the console's own.
     pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
         let (title, detail) = (title.to_owned(), detail.into());
-        Self { status: status.as_u16(), title, detail, request_id: String::new(), errors: Vec::new() }
+        Self {
+            status: status.as_u16(),
+            title,
+            detail,
+            request_id: String::new(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// What is wrong, as a sentence.
@@ -56,9 +77,9 @@ impl Refusal {
         format!("{first}{}{end}", letters.as_str())
     }
 
-    /// Whether whoever filled in a form can put it right.
-    pub(super) const fn is_about_input(&self) -> bool {
-        matches!(self.status, 400 | 409 | 422)
+    /// Whether whoever filled in a form can put it right, or send it once more.
+    pub(super) const fn leaves_form(&self) -> bool {
+        matches!(self.status, 400 | 409 | 413 | 422 | 429 | 503)
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -67,6 +88,15 @@ impl Refusal {
 
     fn unreadable() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", "the API's answer cannot be read")
+    }
+}
+
+impl From<&Problem> for Refusal {
+    fn from(problem: &Problem) -> Self {
+        if let Some(cause) = problem.cause() {
+            tracing::error!(error = cause as &dyn std::error::Error, "a page of the console cannot be shown");
+        }
+        Self::new(problem.status(), problem.title(), problem.detail())
     }
 }
 
@@ -85,9 +115,10 @@ impl Caller {
         serde_json::from_slice(&answer).map_err(|_| Refusal::unreadable())
     }
 
-    /// Has something done that takes no body, and answers with nothing of interest.
-    pub(super) async fn have(&self, method: Method, path: &str) -> Result<(), Refusal> {
-        self.ask(method, path, Bytes::new()).await.map(drop)
+    /// Has something done that takes no body. The id of what the answer shows, if it shows something.
+    pub(super) async fn have(&self, method: Method, path: &str) -> Result<Option<String>, Refusal> {
+        let answer = self.ask(method, path, Bytes::new()).await?;
+        Ok(serde_json::from_slice::<Shown>(&answer).ok().map(|shown| shown.id))
     }
 
     /// Sends something, and reads the answer.
@@ -103,12 +134,21 @@ impl Caller {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Refusal> {
+        if path.len() > MAX_PATH {
+            return Err(Refusal::new(
+                StatusCode::URI_TOO_LONG,
+                "Too long",
+                "a filter or an id is longer than any can be",
+            ));
+        }
         let answer: Response = self.front.ask(method, path, &self.key, self.tenant, body).await;
-        let status = answer.status();
+        let (status, retry_after) = (answer.status(), answer.headers().get(RETRY_AFTER).cloned());
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let bytes = to_bytes(answer.into_body(), MAX_ANSWER).await.map_err(|_| Refusal::unreadable())?;
         if status.is_success() {
             return Ok(bytes);
         }
-        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| Refusal::unreadable()))
+        let refusal = serde_json::from_slice(&bytes).unwrap_or_else(|_| Refusal::unreadable());
+        Err(Refusal { retry_after, ..refusal })
     }
 }

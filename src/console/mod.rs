@@ -5,7 +5,7 @@
 //! | `session` | who has signed in: their key, sealed, in a cookie |
 //! | `seat` | what a page about a tenant works with |
 //! | `caller` | asks the REST API from within the process |
-//! | `origin` | refuses what another site's page sends |
+//! | `form`, `origin` | what somebody typed; refuses what another site's page sends |
 //! | `page`, `nouns`, `show`, `labels` | how pages answer; what they read of the API's answers; how they write times and the like |
 //! | `routes` | the pages, a noun a file; their HTML is in `pages`, their style and script in `assets` |
 //!
@@ -13,12 +13,13 @@
 //! - A page knows and does only what the REST API answers to the key of whoever looks at it. So roles, tenants, limits and the rule that
 //!   secrets are shown once are the API's, and are written down once.
 //! - What changes something is a POST from a page of this console, and the answer to it says what was done or why not.
-//! - Nothing is loaded from elsewhere, and pages work without their script, which only spares people a reload.
+//! - Nothing is loaded from elsewhere, and pages work without their script, which spares people a reload and asks before what cannot be undone.
 //!
 //! **To add** a page: a handler in `routes`, its HTML in `pages`, a line in [`pages`], a step in `tests/console.rs`.
 
 mod assets;
 mod caller;
+mod form;
 mod labels;
 mod nouns;
 mod origin;
@@ -31,6 +32,7 @@ mod show;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -41,8 +43,8 @@ use routes::{acts, attempts, dead_letters, deliveries, events, replays, sign_in,
 /// Where the console is.
 pub const PATH: &str = "/console";
 
-/// Bytes of a form at most: an event with much to escape.
-const MAX_FORM_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a form at most. A form is read into memory before anybody has looked at it, so there is none for large events.
+const MAX_FORM_BYTES: usize = 64 * 1024;
 
 /// What every page works with. Clones share it.
 #[derive(Clone)]
@@ -68,7 +70,7 @@ pub fn pages(api: Api, front: Front) -> Router {
         .route("/tenants", get(tenants::list))
         .route("/{tenant}", get(attempts::overview))
         .route("/{tenant}/webhooks", get(webhooks::list).post(webhooks::register))
-        .route("/{tenant}/webhooks/new", get(webhooks::form))
+        .route("/{tenant}/webhooks/new", get(webhooks::new_form))
         .route("/{tenant}/webhooks/{id}", get(webhooks::show).post(webhooks::change))
         .route("/{tenant}/webhooks/{id}/test", post(webhooks::test))
         .route("/{tenant}/webhooks/{id}/rotate", post(webhooks::rotate))
@@ -82,7 +84,8 @@ pub fn pages(api: Api, front: Front) -> Router {
         .route("/{tenant}/replays/{id}", get(replays::show))
         .route("/{tenant}/{noun}/{id}/{verb}", post(acts::act))
         .fallback(page::nothing)
+        .method_not_allowed_fallback(page::no_page)
         .layer(passage)
         .with_state(Console { api, front });
-    Router::new().nest(PATH, pages)
+    Router::new().nest(PATH, pages).route("/console/", get(|| async { Redirect::permanent(PATH) }))
 }

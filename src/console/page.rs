@@ -6,7 +6,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -67,7 +67,9 @@ struct Refused<'a> {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status(), html(&Refused { links: Links::new(), refusal: &self })).into_response()
+        let mut response = (self.status(), html(&Refused { links: Links::new(), refusal: &self })).into_response();
+        response.headers_mut().extend(self.retry_after.map(|seconds| (RETRY_AFTER, seconds.into())));
+        response
     }
 }
 
@@ -99,7 +101,18 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
 
 /// There is no such page.
 pub(super) async fn nothing() -> Refusal {
+    nowhere()
+}
+
+/// There is no such page.
+pub(super) fn nowhere() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "Not found", "there is no such page")
+}
+
+/// It is the address of a button.
+pub(super) async fn no_page() -> Refusal {
+    let detail = "this address is a button's or a form's: open the console, and use that";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "No page", detail)
 }
 
 /// What a panic becomes.

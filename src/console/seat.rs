@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use askama::filters::Safe;
 use axum::extract::{FromRequestParts, Path};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::Console;
-use super::caller::{Caller, Refusal};
-use super::page::{Detour, Links};
+use super::caller::Caller;
+use super::page::{Detour, Links, nowhere};
 use super::session::Session;
 use super::{nouns, show};
 use crate::domain::ids::TenantId;
@@ -36,13 +35,12 @@ impl FromRequestParts<Console> for Seat {
     type Rejection = Detour;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Detour> {
-        let nowhere = || Detour::Refused(Refusal::new(StatusCode::NOT_FOUND, "Not found", "there is no such page"));
         let Path(place) = Path::<Place>::from_request_parts(parts, console).await.map_err(|_| nowhere())?;
         let tenant_id: TenantId = place.tenant.parse().map_err(|_| nowhere())?;
         let Session { caller, principal } = Session::from_request_parts(parts, console).await?;
         let name = match &*principal {
             Principal::Tenant { tenant, .. } if *tenant == tenant_id => None,
-            Principal::Tenant { .. } => return Err(nowhere()),
+            Principal::Tenant { .. } => return Err(nowhere().into()),
             Principal::Platform { .. } => {
                 let tenant: nouns::Tenant = caller.read(&format!("/v1/tenants/{tenant_id}")).await?;
                 Some(tenant.name)
@@ -69,6 +67,14 @@ impl Seat {
     /// Where this tenant's pages are.
     pub(super) fn path(&self) -> String {
         format!("{}/{}", super::PATH, self.tenant_id)
+    }
+}
+
+/// Whether somebody may do what takes this role.
+pub(super) fn may(principal: &Principal, role: Role) -> bool {
+    match principal {
+        Principal::Platform { .. } => true,
+        Principal::Tenant { roles, .. } => roles.iter().any(|own| own.includes(role)),
     }
 }
 
@@ -117,10 +123,12 @@ impl Frame {
     }
 
     fn may(&self, role: Role) -> bool {
-        match &*self.principal {
-            Principal::Platform { .. } => true,
-            Principal::Tenant { roles, .. } => roles.iter().any(|own| own.includes(role)),
-        }
+        may(&self.principal, role)
+    }
+
+    /// Whether they may look at all: a key that only reports events may not.
+    pub(super) fn looks(&self) -> bool {
+        self.may(Role::Viewer)
     }
 
     /// How long ago something was, or in how long it will be.

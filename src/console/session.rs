@@ -43,11 +43,7 @@ impl Session {
     /// For whom this key is good.
     pub(super) async fn begin(console: &Console, key: Secret) -> Result<Self, Detour> {
         let principal = console.api.principal(&key).await.map_err(|problem| {
-            if problem.status().is_server_error() {
-                Detour::Refused(Refusal::new(problem.status(), "The key cannot be checked", "repeat it in a moment"))
-            } else {
-                Detour::SignIn
-            }
+            if problem.status().is_server_error() { Refusal::from(&problem).into() } else { Detour::SignIn }
         })?;
         Ok(Self { caller: Caller::new(console.front.clone(), key), principal })
     }
@@ -89,9 +85,15 @@ fn is_on_this_machine(headers: &HeaderMap) -> bool {
 /// The key of the session that a request belongs to, unless that is over.
 fn read(headers: &HeaderMap, keys: &MasterKeys, now: DateTime<Utc>) -> Option<Secret> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let value = cookies
+    // Another Tidings on this host, on another port, may have set one, too.
+    cookies
         .flat_map(|cookies| cookies.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))?;
+        .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+        .find_map(|value| open(value, keys, now))
+}
+
+/// The key in a cookie.
+fn open(value: &str, keys: &MasterKeys, now: DateTime<Utc>) -> Option<Secret> {
     let (key_id, ciphertext) = value.split_once('.')?;
     let ciphertext = BASE64_URL_SAFE_NO_PAD.decode(ciphertext).ok()?;
     let opened = keys.open(&Sealed { key_id: key_id.to_owned(), ciphertext }, CONTEXT).ok()?;
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lasts_a_day_and_nobody_else_makes_one() {
+    fn a_session_lasts_twelve_hours_and_nobody_else_makes_one() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         let set = cookie(&keys(1), &"tk_live_x".into(), now, &headers(HOST, "tidings.example")).expect("a cookie");
         let set = set.to_str().expect("a text");
@@ -127,6 +129,11 @@ mod tests {
             read(&headers(COOKIE, cookies), keys, now).map(|key| key.expose_secret().to_owned())
         };
         assert_eq!(key(&format!("a=b; {pair}; c=d"), &keys(1), now).as_deref(), Some("tk_live_x"));
+        assert_eq!(
+            key(&format!("tidings_console=x.y; {pair}"), &keys(1), now).as_deref(),
+            Some("tk_live_x"),
+            "two of them"
+        );
         assert_eq!(key(pair, &keys(1), now + LASTS), None, "it is over");
         assert_eq!(key(pair, &keys(2), now), None, "another master key");
         let last = if pair.ends_with('A') { "B" } else { "A" };

@@ -46,12 +46,19 @@ await api("/events", { type: "seen.live", data: 1 });
 await shows("seen.live");
 assert.equal(await page.evaluate(() => window.isTheSame), true, "it was reloaded");
 
-// Whoever is typing is left alone.
+// What somebody types stays, and so does the place that somebody has reached in what is shown.
 await page.type("input[name=type]", "half a wo");
 await api("/events", { type: "seen.later", data: 1 });
-await new Promise((resolve) => setTimeout(resolve, 3_000));
+await shows("seen.later");
 assert.equal(await page.$eval("input[name=type]", (input) => input.value), "half a wo");
-assert.equal(await page.evaluate(() => document.body.innerText.includes("seen.later")), false);
+await page.focus("tbody a");
+await api("/events", { type: "seen.last", data: 1 });
+await new Promise((resolve) => setTimeout(resolve, 3_000));
+assert.equal(await page.evaluate(() => document.activeElement.tagName), "A");
+
+// Where somebody has signed in, a key in the address is taken out, too.
+await page.goto(`${home}/events#${key}`);
+await page.waitForFunction((place) => location.href === place, {}, `${home}/events`);
 
 // What cannot be undone is asked for, and "no" leaves all as it is.
 const webhook = await api("/webhooks", { url: "http://127.0.0.1:9/", events: ["*"] });

@@ -1,28 +1,41 @@
 // What spares people a reload or a mistake. Every page works without it.
 
-// A page that shows what changes is read again every two seconds, unless somebody is in the middle of something on it.
-const EVERY = 2000;
+// Parts of a page that show what changes are read again, unless somebody is in the middle of something there. Rarely, where that takes long.
+const EVERY = 2_000;
+const PATIENCE = 10;
 
-function isBusy() {
-  const active = document.activeElement;
-  const isTyping = active && active.matches("input, select, textarea, button");
-  return document.hidden || isTyping || !window.getSelection().isCollapsed;
+function isBusy(part) {
+  return document.hidden || part.contains(document.activeElement) || !window.getSelection().isCollapsed;
 }
 
 async function refresh() {
-  const main = document.querySelector("main[data-live]");
-  if (!main) return;
-  if (!isBusy()) {
+  const part = document.querySelector("[data-live]");
+  if (!part) return;
+  const begun = performance.now();
+  let wait = EVERY;
+  if (!isBusy(part)) {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-      if (answer.redirected) location.reload();
-      else if (answer.ok && fresh && !isBusy()) main.replaceWith(fresh);
+      if (answer.redirected) return location.reload();
+      if (!answer.ok) throw new Error(answer.status);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.querySelector("[data-live]");
+      // What is done with is shown once more as a whole, with other buttons.
+      if (!fresh) return location.reload();
+      if (!isBusy(part)) replace(part, fresh);
+      wait = Math.max(EVERY, PATIENCE * (performance.now() - begun));
     } catch {
-      // The next time may go better; what is shown says how old it is.
+      part.dataset.stale ??= new Date().toLocaleTimeString();
+      wait = PATIENCE * EVERY;
     }
   }
-  setTimeout(refresh, EVERY);
+  setTimeout(refresh, wait);
+}
+
+function replace(part, fresh) {
+  const places = [...part.querySelectorAll(".wide")].map((table) => table.scrollLeft);
+  part.replaceWith(fresh);
+  fresh.querySelectorAll(".wide").forEach((table, number) => (table.scrollLeft = places[number] ?? 0));
 }
 
 document.addEventListener("submit", (event) => {
@@ -35,15 +48,24 @@ document.addEventListener("click", async (event) => {
   if (!text || !window.getSelection().isCollapsed || !navigator.clipboard) return;
   await navigator.clipboard.writeText(text.textContent);
   text.classList.add("copied");
-  setTimeout(() => text.classList.remove("copied"), 1200);
+  setTimeout(() => text.classList.remove("copied"), 1_200);
 });
 
-// `tidings dev` prints a link that ends in `#` and a key. Browsers send no fragment, so only this page sees it.
-const form = document.querySelector("form[data-sign-in]");
-if (form && location.hash.startsWith("#tk_")) {
-  form.elements.key.value = location.hash.slice(1);
-  history.replaceState(null, "", location.pathname);
-  form.requestSubmit();
+// `tidings dev` prints a link that ends in `#` and a key. Browsers send no fragment, so only this page sees it, and it must not stay in the
+// address. On another machine, the link may be somebody else's: there the person presses the button.
+function readAddress() {
+  const key = location.hash.startsWith("#tk_") ? location.hash.slice(1) : null;
+  const address = new URL(location.href);
+  // What was just done is said once.
+  address.searchParams.delete("done");
+  if (key) address.hash = "";
+  if (address.href !== location.href) history.replaceState(null, "", address);
+  const form = document.querySelector("form[data-sign-in]");
+  if (!form || !key) return;
+  form.elements.key.value = key;
+  if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) form.requestSubmit();
 }
 
+readAddress();
+addEventListener("hashchange", readAddress);
 setTimeout(refresh, EVERY);

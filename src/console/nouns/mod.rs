@@ -54,6 +54,13 @@ pub(super) struct Event {
     pub(super) deliveries: Vec<Brief>,
 }
 
+impl Event {
+    /// Whether there may be more deliveries than the API lists with an event.
+    pub(super) fn is_cut(&self) -> bool {
+        self.deliveries.len() >= 1_000
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Brief {
     pub(super) id: String,

@@ -34,9 +34,9 @@ impl Act {
     /// Every button, by the path that its form is sent to.
     fn of(noun: &str, verb: &str) -> Option<Self> {
         Some(match (noun, verb) {
-            ("webhooks", "activate") => Self::post("/activate", "Active again: what was held is being delivered."),
+            ("webhooks", "activate") => Self::post("/activate", "Activated: what was held is delivered, too."),
             ("webhooks", "skip") => {
-                Self::post("/activate?skip_backlog=true", "Active again: what was held for it is cancelled.")
+                Self::post("/activate?skip_backlog=true", "Activated: what was held for it is cancelled.")
             }
             ("webhooks", "deactivate") => Self::post("/deactivate", "Inactive: its events are accepted and held."),
             ("webhooks", "verify") => Self::post("/verify", "Verified."),
@@ -68,7 +68,8 @@ pub(in crate::console) async fn act(
     Path((_, noun, id, verb)): Path<(String, String, String, String)>,
 ) -> Result<Response, Detour> {
     let Some(act) = Act::of(&noun, &verb) else { return Err(Detour::Refused(nothing().await)) };
-    seat.caller.have(act.method, &format!("/v1/{noun}/{}{}", segment(&id), act.path)).await?;
-    let place = if act.removes { String::new() } else { format!("/{}", segment(&id)) };
+    let shown = seat.caller.have(act.method, &format!("/v1/{noun}/{}{}", segment(&id), act.path)).await?;
+    // What was delivered is resent as another delivery.
+    let place = if act.removes { String::new() } else { format!("/{}", segment(&shown.unwrap_or(id))) };
     Ok(Redirect::to(&format!("{}/{noun}{place}?done={noun}.{verb}", seat.path())).into_response())
 }

@@ -12,7 +12,7 @@ use crate::console::seat::{Frame, Seat};
 use crate::console::show;
 
 /// As the filter of a replay names them, too.
-const FILTERS: &[&str] = &["reason", "event", "webhook_id"];
+pub(super) const FILTERS: &[&str] = &["reason", "event", "webhook_id"];
 const REASONS: [&str; 4] = ["attempts_exhausted", "terminal_status", "webhook_disabled", "unrenderable"];
 
 #[derive(Template)]

@@ -1,15 +1,15 @@
 //! Events: what happened, and what became of it.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, Query};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::filters::Filters;
 use crate::console::caller::{Fault, Refusal};
+use crate::console::form::Form;
 use crate::console::labels::Labels;
 use crate::console::nouns::{Event, List, Receipt};
 use crate::console::page::{Detour, html};
@@ -47,9 +47,7 @@ pub(in crate::console) async fn show(seat: Seat, Path((_, id)): Path<(String, St
 }
 
 /// An event that somebody types.
-#[derive(Deserialize)]
-pub(in crate::console) struct Entry {
-    #[serde(rename = "type")]
+struct Entry {
     event_type: String,
     data: String,
 }
@@ -60,11 +58,13 @@ struct NewEventPage {
     frame: Frame,
     entry: Entry,
     refusal: Option<Refusal>,
+    /// The event that was just accepted, where whoever sent it may not look at it.
+    accepted: Option<String>,
 }
 
 pub(in crate::console) async fn form(seat: Seat) -> Response {
     let entry = Entry { event_type: String::new(), data: "{}".to_owned() };
-    html(&NewEventPage { frame: seat.frame(TAB), entry, refusal: None })
+    html(&NewEventPage { frame: seat.frame(TAB), entry, refusal: None, accepted: None })
 }
 
 #[derive(Serialize)]
@@ -74,19 +74,24 @@ struct NewEvent<'a> {
     data: &'a RawValue,
 }
 
-pub(in crate::console) async fn send(seat: Seat, Form(entry): Form<Entry>) -> Result<Response, Detour> {
-    let receipt = match serde_json::from_str::<&RawValue>(entry.data.trim()) {
+pub(in crate::console) async fn send(seat: Seat, form: Form) -> Result<Response, Detour> {
+    let entry = Entry { event_type: form.of("type").to_owned(), data: form.of("data").to_owned() };
+    let frame = seat.frame(TAB);
+    let receipt = match serde_json::from_str::<&RawValue>(&entry.data) {
         Ok(data) => {
-            let event = NewEvent { event_type: entry.event_type.trim(), data };
+            let event = NewEvent { event_type: &entry.event_type, data };
             seat.caller.send::<Receipt>(Method::POST, "/v1/events", &event).await
         }
         Err(error) => Err(no_json(&error)),
     };
     match receipt {
+        Ok(receipt) if !frame.looks() => {
+            Ok(html(&NewEventPage { frame, entry, refusal: None, accepted: Some(receipt.id) }))
+        }
         Ok(receipt) => Ok(Redirect::to(&format!("{}/events/{}", seat.path(), receipt.id)).into_response()),
-        Err(refusal) if refusal.is_about_input() => {
+        Err(refusal) if refusal.leaves_form() => {
             let status = refusal.status();
-            let page = NewEventPage { frame: seat.frame(TAB), entry, refusal: Some(refusal) };
+            let page = NewEventPage { frame, entry, refusal: Some(refusal), accepted: None };
             Ok((status, html(&page)).into_response())
         }
         Err(refusal) => Err(refusal.into()),

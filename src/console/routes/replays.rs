@@ -1,16 +1,14 @@
 //! Replays: many deliveries resent, as a job that can be watched.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, Query};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use super::filters::Filters;
-use super::segment;
+use super::{dead_letters, segment};
+use crate::console::form::Form;
 use crate::console::nouns::{List, Replay};
 use crate::console::page::{Detour, html};
 use crate::console::seat::{Frame, Seat};
@@ -52,11 +50,9 @@ pub(in crate::console) async fn show(
 }
 
 /// Resends the dead letters that a list shows: its form names the filters that have a value.
-pub(in crate::console) async fn start(
-    seat: Seat,
-    Form(form): Form<BTreeMap<String, String>>,
-) -> Result<Response, Detour> {
-    let filter: Map<_, _> = form.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+pub(in crate::console) async fn start(seat: Seat, form: Form) -> Result<Response, Detour> {
+    let named = dead_letters::FILTERS.iter().map(|name| (*name, form.of(name))).filter(|(_, value)| !value.is_empty());
+    let filter: Map<_, _> = named.map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
     let order = json!({ "source": "dead_letters", "all": filter.is_empty(), "filter": filter });
     let replay: Replay = seat.caller.send(Method::POST, "/v1/replays", &order).await?;
     Ok(Redirect::to(&format!("{}{TAB}/{}", seat.path(), replay.id)).into_response())

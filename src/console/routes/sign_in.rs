@@ -1,18 +1,19 @@
 //! Who looks: a key is asked for once, and kept in the session.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
+use super::filters::Filters;
+use crate::console::form::Form;
 use crate::console::page::{Detour, Links, html};
+use crate::console::seat::may;
 use crate::console::session::{self, Session};
 use crate::console::{Console, PATH};
 use crate::domain::secret::Secret;
-use crate::domain::tenant::Principal;
+use crate::domain::tenant::{Principal, Role};
 
 /// Said where a browser comes back from signing in without its cookie.
 const NOT_KEPT: &str = "Your browser did not keep the session. Over a network, the console needs HTTPS.";
@@ -30,20 +31,17 @@ fn page(wrong: Option<&'static str>) -> Response {
     html(&SignInPage { links: Links::new(), wrong })
 }
 
-#[derive(Deserialize)]
-pub(in crate::console) struct Back {
-    #[serde(default)]
-    signed_in: bool,
-}
-
 /// The first page of whoever has signed in.
-pub(in crate::console) async fn start(Query(back): Query<Back>, session: Result<Session, Detour>) -> Response {
+pub(in crate::console) async fn start(Query(filters): Query<Filters>, session: Result<Session, Detour>) -> Response {
     match session {
         Ok(Session { principal, .. }) => match &*principal {
             Principal::Platform { .. } => Redirect::to("/console/tenants").into_response(),
-            Principal::Tenant { tenant, .. } => Redirect::to(&format!("{PATH}/{tenant}")).into_response(),
+            Principal::Tenant { tenant, .. } => {
+                let first = if may(&principal, Role::Viewer) { "" } else { "/events/new" };
+                Redirect::to(&format!("{PATH}/{tenant}{first}")).into_response()
+            }
         },
-        Err(Detour::SignIn) if back.signed_in => page(Some(NOT_KEPT)),
+        Err(Detour::SignIn) if filters.of("signed_in") == "true" => page(Some(NOT_KEPT)),
         Err(detour) => detour.into_response(),
     }
 }
@@ -52,17 +50,8 @@ pub(in crate::console) async fn show() -> Response {
     page(None)
 }
 
-#[derive(Deserialize)]
-pub(in crate::console) struct Entry {
-    key: String,
-}
-
-pub(in crate::console) async fn sign_in(
-    State(console): State<Console>,
-    headers: HeaderMap,
-    Form(entry): Form<Entry>,
-) -> Response {
-    let key = Secret::from(entry.key.trim());
+pub(in crate::console) async fn sign_in(State(console): State<Console>, headers: HeaderMap, form: Form) -> Response {
+    let key = Secret::from(form.of("key"));
     match Session::begin(&console, key.clone()).await {
         Ok(_) => {}
         Err(Detour::SignIn) => return (StatusCode::UNAUTHORIZED, page(Some(UNKNOWN))).into_response(),

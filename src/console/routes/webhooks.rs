@@ -1,18 +1,17 @@
 //! Webhooks: how they fare, and registering, changing, testing and rotating them.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, Query};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
-use futures_util::future::join_all;
-use serde::Deserialize;
+use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
 use super::acts::CHANGED;
 use super::filters::Filters;
 use super::segment;
 use crate::console::caller::Refusal;
+use crate::console::form::Form;
 use crate::console::labels::Labels;
 use crate::console::nouns::{Delivery, Dialect, Glimpse, Health, List, Trial, Webhook};
 use crate::console::page::{Detour, html};
@@ -21,13 +20,16 @@ use crate::console::show::{self, Chart};
 
 const FILTERS: &[&str] = &["state", "event"];
 const STATES: [&str; 4] = ["active", "inactive", "pending_verification", "disabled"];
+/// Look-ups under way at once for one page.
+const AT_ONCE: usize = 4;
 const TAB: &str = "/webhooks";
 
 #[derive(Template)]
 #[template(path = "webhooks.html", config = ".askama.toml")]
 struct WebhooksPage {
     frame: Frame,
-    webhooks: Vec<(Webhook, Health)>,
+    /// How one fares is left out where the API would not say it now.
+    webhooks: Vec<(Webhook, Option<Health>)>,
     next: Option<String>,
     filters: Filters,
     done: Option<&'static str>,
@@ -36,9 +38,12 @@ struct WebhooksPage {
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
     let list: List<Webhook> = seat.caller.read(&filters.path("/v1/webhooks", FILTERS)).await?;
     let paths: Vec<_> = list.data.iter().map(|webhook| format!("/v1/webhooks/{}/health", webhook.id)).collect();
-    let healths = join_all(paths.iter().map(|path| seat.caller.read::<Health>(path))).await;
-    // One that was deleted in between has no health any more.
-    let webhooks = list.data.into_iter().zip(healths).filter_map(|(webhook, health)| Some((webhook, health.ok()?)));
+    let mut asked = Vec::with_capacity(paths.len());
+    for path in &paths {
+        asked.push(seat.caller.read::<Health>(path));
+    }
+    let healths: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let webhooks = list.data.into_iter().zip(healths.into_iter().map(Result::ok));
     let done = filters.done();
     let (frame, webhooks) = (seat.frame(TAB), webhooks.collect());
     Ok(html(&WebhooksPage { frame, webhooks, next: list.page.next, filters, done }))
@@ -92,14 +97,20 @@ pub(in crate::console) async fn show(
 }
 
 /// What somebody types of a webhook.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(in crate::console) struct Entry {
+#[derive(Default)]
+struct Entry {
     url: String,
     /// Separated by commas or white space.
     events: String,
     dialect: String,
     description: String,
+}
+
+impl From<&Form> for Entry {
+    fn from(form: &Form) -> Self {
+        let of = |name| form.of(name).to_owned();
+        Self { url: of("url"), events: of("events"), dialect: of("dialect"), description: of("description") }
+    }
 }
 
 impl Entry {
@@ -117,9 +128,9 @@ impl Entry {
         let separators = |c: char| c == ',' || c.is_whitespace();
         let events: Vec<_> = self.events.split(separators).filter(|name| !name.is_empty()).collect();
         let mut members = Map::new();
-        members.insert("url".to_owned(), self.url.trim().into());
+        members.insert("url".to_owned(), self.url.as_str().into());
         members.insert("events".to_owned(), events.into());
-        members.insert("description".to_owned(), self.description.trim().into());
+        members.insert("description".to_owned(), self.description.as_str().into());
         if !self.dialect.is_empty() {
             members.insert("dialect".to_owned(), self.dialect.as_str().into());
         }
@@ -143,7 +154,7 @@ async fn new_page(seat: &Seat, entry: Entry, refusal: Option<Refusal>) -> Result
     Ok((status, html(&page)).into_response())
 }
 
-pub(in crate::console) async fn form(seat: Seat) -> Result<Response, Detour> {
+pub(in crate::console) async fn new_form(seat: Seat) -> Result<Response, Detour> {
     new_page(&seat, Entry { events: "*".to_owned(), ..Entry::default() }, None).await
 }
 
@@ -156,10 +167,11 @@ struct SecretPage {
     is_new: bool,
 }
 
-pub(in crate::console) async fn register(seat: Seat, Form(entry): Form<Entry>) -> Result<Response, Detour> {
+pub(in crate::console) async fn register(seat: Seat, form: Form) -> Result<Response, Detour> {
+    let entry = Entry::from(&form);
     match seat.caller.send(Method::POST, "/v1/webhooks", &entry.to_json()).await {
         Ok(webhook) => Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: true })),
-        Err(refusal) if refusal.is_about_input() => new_page(&seat, entry, Some(refusal)).await,
+        Err(refusal) if refusal.leaves_form() => new_page(&seat, entry, Some(refusal)).await,
         Err(refusal) => Err(refusal.into()),
     }
 }
@@ -167,13 +179,13 @@ pub(in crate::console) async fn register(seat: Seat, Form(entry): Form<Entry>) -
 pub(in crate::console) async fn change(
     seat: Seat,
     Path((_, id)): Path<(String, String)>,
-    Form(entry): Form<Entry>,
+    form: Form,
 ) -> Result<Response, Detour> {
-    let entry = Entry { dialect: String::new(), ..entry };
+    let entry = Entry { dialect: String::new(), ..Entry::from(&form) };
     let path = format!("/v1/webhooks/{}", segment(&id));
     match seat.caller.send::<Webhook>(Method::PATCH, &path, &entry.to_json()).await {
         Ok(webhook) => Ok(Redirect::to(&format!("{}{TAB}/{}?done={CHANGED}", seat.path(), webhook.id)).into_response()),
-        Err(refusal) if refusal.is_about_input() => {
+        Err(refusal) if refusal.leaves_form() => {
             let status = refusal.status();
             let page = WebhookPage { entry, refusal: Some(refusal), ..WebhookPage::of(&seat, &id).await? };
             Ok((status, html(&page)).into_response())
@@ -182,19 +194,13 @@ pub(in crate::console) async fn change(
     }
 }
 
-/// For how long the old secret signs beside the new one; as the dialect has it, where nothing is said.
-#[derive(Deserialize)]
-pub(in crate::console) struct Overlap {
-    #[serde(default)]
-    overlap_seconds: String,
-}
-
+/// The form says for how long the old secret signs beside the new one; as the dialect has it, where it says nothing.
 pub(in crate::console) async fn rotate(
     seat: Seat,
     Path((_, id)): Path<(String, String)>,
-    Form(overlap): Form<Overlap>,
+    form: Form,
 ) -> Result<Response, Detour> {
-    let text = overlap.overlap_seconds.trim();
+    let text = form.of("overlap_seconds");
     let body = match text.parse::<u64>() {
         _ if text.is_empty() => json!({}),
         Ok(seconds) => json!({ "overlap_seconds": seconds }),
