@@ -9,6 +9,9 @@ use serde::Deserialize;
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
+    /// What kind of problem it is, in a few words.
+    #[serde(default)]
+    pub title: Box<str>,
     /// The stable word.
     pub code: String,
     /// What to do about it.

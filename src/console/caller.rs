@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Front;
 use crate::api::problem::Problem;
+use crate::client::problem as client;
 use crate::domain::ids::TenantId;
 use crate::domain::secret::Secret;
 
@@ -27,18 +28,11 @@ pub(super) struct Caller {
     tenant: Option<TenantId>,
 }
 
-/// What the API says of a request that it refuses, as its problems do.
-#[derive(Debug, Deserialize)]
+/// What the API says of a request that it refuses.
+#[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) title: String,
-    pub(super) detail: String,
-    #[serde(default)]
-    pub(super) request_id: String,
-    #[serde(default)]
-    pub(super) errors: Vec<Fault>,
+    pub(super) problem: client::Problem,
     /// Seconds after which it is worth repeating.
-    #[serde(skip)]
     pub(super) retry_after: Option<u64>,
 }
 
@@ -48,42 +42,30 @@ struct Shown {
     id: String,
 }
 
-/// What is wrong with a member of the input.
-#[derive(Debug, Deserialize)]
-pub(super) struct Fault {
-    pub(super) pointer: String,
-    pub(super) detail: String,
-}
-
 impl Refusal {
     /// A refusal of the console's own.
     pub(super) fn new(status: StatusCode, title: &str, detail: impl Into<String>) -> Self {
-        let (title, detail) = (title.to_owned(), detail.into());
-        Self {
-            status: status.as_u16(),
-            title,
-            detail,
-            request_id: String::new(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        let (title, detail, none) = (title.into(), detail.into(), String::new());
+        let (code, request_id, errors) = (none.clone(), none, Vec::new());
+        let problem = client::Problem { status: status.as_u16(), title, code, detail, request_id, errors };
+        Self { problem, retry_after: None }
     }
 
     /// What is wrong, as a sentence.
     pub(super) fn sentence(&self) -> String {
-        let mut letters = self.detail.chars();
+        let mut letters = self.problem.detail.chars();
         let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-        let end = if self.detail.ends_with(['.', '?', '!']) { "" } else { "." };
+        let end = if self.problem.detail.ends_with(['.', '?', '!']) { "" } else { "." };
         format!("{first}{}{end}", letters.as_str())
     }
 
     /// Whether whoever filled in a form can put it right, or send it once more.
     pub(super) const fn leaves_form(&self) -> bool {
-        matches!(self.status, 400 | 409 | 413 | 422 | 429 | 503)
+        matches!(self.problem.status, 400 | 409 | 413 | 422 | 429 | 503)
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn unreadable() -> Self {
@@ -148,7 +130,7 @@ impl Caller {
         if status.is_success() {
             return Ok(bytes);
         }
-        let refusal = serde_json::from_slice(&bytes).unwrap_or_else(|_| Refusal::unreadable());
-        Err(Refusal { retry_after, ..refusal })
+        let problem = serde_json::from_slice(&bytes).map_err(|_| Refusal::unreadable())?;
+        Err(Refusal { problem, retry_after })
     }
 }

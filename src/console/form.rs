@@ -5,21 +5,43 @@ use std::collections::BTreeMap;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::Console;
 use super::caller::Refusal;
 use super::page::Detour;
 
-/// The members of a form. One that is missing is as if it had been left empty.
-pub(super) struct Form(BTreeMap<String, String>);
+/// What somebody typed, by the names of its fields. One that is missing is as if it had been left empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Typed(BTreeMap<String, String>);
 
-impl Form {
-    /// What was typed into a member, without the white space around it.
+impl Typed {
+    /// What was typed into a field, without the white space around it.
     pub(super) fn of(&self, name: &str) -> &str {
         self.0.get(name).map_or("", |value| value.trim())
     }
+
+    /// Those of these fields that something was typed into.
+    pub(super) fn set<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        names.iter().map(|name| (*name, self.of(name))).filter(|(_, value)| !value.is_empty())
+    }
+
+    /// Whether something was typed into any of these fields.
+    pub(super) fn is_set(&self, names: &[&str]) -> bool {
+        self.set(names).next().is_some()
+    }
 }
+
+impl FromIterator<(String, String)> for Typed {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+/// A form that was sent.
+pub(super) struct Form(pub(super) Typed);
 
 impl FromRequest<Console> for Form {
     type Rejection = Detour;

@@ -2,18 +2,12 @@
 //! proxies that see that otherwise, and for signing in, which needs no cookie.
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
 
-use super::caller::Refusal;
-
-/// Refuses a form of a page elsewhere.
-pub(super) fn check(request: &Request) -> Result<(), Refusal> {
-    if request.method().is_safe() || is_from_here(request.headers()) {
-        return Ok(());
-    }
-    let detail = "this form was sent by a page of another site: open the console itself";
-    Err(Refusal::new(StatusCode::FORBIDDEN, "From another site", detail))
+/// Whether it changes nothing, or is a form of one of our pages.
+pub(super) fn is_ours(request: &Request) -> bool {
+    request.method().is_safe() || is_from_here(request.headers())
 }
 
 /// Whether a browser says that one of our pages sent it, or no browser says anything.

@@ -32,7 +32,7 @@ pub(super) enum Detour {
 
 impl From<Refusal> for Detour {
     fn from(refusal: Refusal) -> Self {
-        if refusal.status == StatusCode::UNAUTHORIZED.as_u16() { Self::SignIn } else { Self::Refused(refusal) }
+        if refusal.problem.status == StatusCode::UNAUTHORIZED.as_u16() { Self::SignIn } else { Self::Refused(refusal) }
     }
 }
 
@@ -86,9 +86,11 @@ pub(super) fn html(page: &impl Template) -> Response {
 
 /// What every request passes, and what every answer tells browsers.
 pub(super) async fn pass(request: Request, next: Next) -> Response {
-    let mut response = match origin::check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+    let mut response = if origin::is_ours(&request) {
+        next.run(request).await
+    } else {
+        let detail = "this form was sent by a page of another site: open the console itself";
+        Refusal::new(StatusCode::FORBIDDEN, "From another site", detail).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
@@ -99,7 +101,7 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
     response
 }
 
-/// There is no such page.
+/// The answer to any path that is no page's.
 pub(super) async fn nothing() -> Refusal {
     nowhere()
 }
@@ -115,11 +117,8 @@ pub(super) async fn no_page() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "No page", detail)
 }
 
-/// What a panic becomes.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(error = text.unwrap_or("no message"), "a page of the console panicked");
+/// What a panic becomes; it is in the log already, as every one is.
+pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let detail = "this is a defect of Tidings; its operator finds the cause in the log";
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", detail).into_response()
 }

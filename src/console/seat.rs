@@ -70,14 +70,6 @@ impl Seat {
     }
 }
 
-/// Whether somebody may do what takes this role.
-pub(super) fn may(principal: &Principal, role: Role) -> bool {
-    match principal {
-        Principal::Platform { .. } => true,
-        Principal::Tenant { roles, .. } => roles.iter().any(|own| own.includes(role)),
-    }
-}
-
 /// What surrounds the content of a page.
 pub(super) struct Frame {
     pub(super) links: Links,
@@ -109,26 +101,22 @@ impl Frame {
 
     /// Whether they may register and change webhooks. The API would refuse it, but a button that is always refused is no use.
     pub(super) fn manages(&self) -> bool {
-        self.may(Role::Manager)
+        self.principal.may(Role::Manager)
     }
 
     /// Whether they may report events.
     pub(super) fn produces(&self) -> bool {
-        self.may(Role::Producer)
+        self.principal.may(Role::Producer)
     }
 
     /// Whether they may resend and give up deliveries.
     pub(super) fn operates(&self) -> bool {
-        self.may(Role::Operator)
-    }
-
-    fn may(&self, role: Role) -> bool {
-        may(&self.principal, role)
+        self.principal.may(Role::Operator)
     }
 
     /// Whether they may look at all: a key that only reports events may not.
     pub(super) fn looks(&self) -> bool {
-        self.may(Role::Viewer)
+        self.principal.may(Role::Viewer)
     }
 
     /// How long ago something was, or in how long it will be.

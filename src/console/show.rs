@@ -48,11 +48,6 @@ pub(super) fn percent(share: f64) -> String {
     if shown <= 0.0 && share > 0.0 { "< 0.1 %".to_owned() } else { format!("{shown} %") }
 }
 
-/// What came of an attempt: the status, or what went wrong without one.
-pub(super) fn result(outcome: &str, status: Option<u16>) -> String {
-    status.map_or_else(|| outcome.replace('_', " "), |status| status.to_string())
-}
-
 /// A JSON value without the quotes of a text.
 pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -96,18 +91,18 @@ impl Chart {
 
     /// A chart of attempts, newest first.
     pub(super) fn of(attempts: &[Glimpse]) -> Self {
-        let most = attempts.iter().map(|one| one.duration_ms).fold(1.0, f64::max);
+        let most = attempts.iter().map(|one| one.ending.duration_ms).fold(1.0, f64::max);
         let bars = attempts.iter().take(Self::BARS).enumerate().map(|(place, one)| {
             // Between attempts of 1 ms and of 10 s both must be seen.
-            let share = one.duration_ms.max(0.0).ln_1p() / most.ln_1p();
+            let share = one.ending.duration_ms.max(0.0).ln_1p() / most.ln_1p();
             let height = (4..Self::HEIGHT).rev().find(|height| share >= size(*height) / size(Self::HEIGHT));
             let height = if share >= 1.0 { Self::HEIGHT } else { height.unwrap_or(4) };
             Bar {
                 x: (Self::BARS - 1 - place) * Self::BAR_WIDTH,
                 y: Self::HEIGHT - height,
                 height,
-                is_success: one.outcome == "success",
-                title: format!("{} after {}, at {}", one.result(), one.took(), clock(&one.started_at)),
+                is_success: one.ending.is_success(),
+                title: format!("{} after {}, at {}", one.ending.result(), one.ending.took(), clock(&one.started_at)),
             }
         });
         Self { bars: bars.collect(), most: milliseconds(most) }

@@ -154,3 +154,14 @@ pub enum Principal {
         rate: Option<Rate>,
     },
 }
+
+impl Principal {
+    /// Whether it may do what takes this role.
+    #[must_use]
+    pub fn may(&self, role: Role) -> bool {
+        match self {
+            Self::Platform { .. } => true,
+            Self::Tenant { roles, .. } => roles.iter().any(|own| own.includes(role)),
+        }
+    }
+}

@@ -139,11 +139,8 @@ fn named_tenant(headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
 }
 
 fn check_role(principal: &Principal, role: Role) -> Result<(), Problem> {
-    match principal {
-        Principal::Tenant { roles, .. } if !roles.iter().any(|own| own.includes(role)) => {
-            let detail = format!("this takes a key with the role `{}`", role.as_str());
-            Err(Problem::new(kinds::MISSING_ROLE, detail))
-        }
-        _ => Ok(()),
+    if principal.may(role) {
+        return Ok(());
     }
+    Err(Problem::new(kinds::MISSING_ROLE, format!("this takes a key with the role `{}`", role.as_str())))
 }

@@ -6,15 +6,28 @@ use serde_json::{Map, Value};
 
 use crate::console::show;
 
+/// How an attempt ended.
 #[derive(Deserialize)]
-pub(in crate::console) struct LastAttempt {
+pub(in crate::console) struct Ending {
     outcome: String,
     status: Option<u16>,
+    /// Nought where an answer leaves it out.
+    #[serde(default)]
+    pub(in crate::console) duration_ms: f64,
 }
 
-impl LastAttempt {
+impl Ending {
+    pub(in crate::console) fn is_success(&self) -> bool {
+        self.outcome == "success"
+    }
+
+    /// What came of it: the status, or what went wrong without one.
     pub(in crate::console) fn result(&self) -> String {
-        show::result(&self.outcome, self.status)
+        self.status.map_or_else(|| show::words(&self.outcome), |status| status.to_string())
+    }
+
+    pub(in crate::console) fn took(&self) -> String {
+        show::milliseconds(self.duration_ms)
     }
 }
 
@@ -23,23 +36,12 @@ impl LastAttempt {
 pub(in crate::console) struct Attempt {
     pub(in crate::console) number: u32,
     pub(in crate::console) started_at: DateTime<Utc>,
-    duration_ms: f64,
-    pub(in crate::console) outcome: String,
+    #[serde(flatten)]
+    pub(in crate::console) ending: Ending,
     pub(in crate::console) verdict: String,
-    status: Option<u16>,
     pub(in crate::console) request: Option<Request>,
     pub(in crate::console) request_unavailable: Option<String>,
     pub(in crate::console) response: Option<Response>,
-}
-
-impl Attempt {
-    pub(in crate::console) fn result(&self) -> String {
-        show::result(&self.outcome, self.status)
-    }
-
-    pub(in crate::console) fn took(&self) -> String {
-        show::milliseconds(self.duration_ms)
-    }
 }
 
 #[derive(Deserialize)]
@@ -73,20 +75,9 @@ pub(in crate::console) struct Glimpse {
     pub(in crate::console) webhook_id: String,
     pub(in crate::console) number: u32,
     pub(in crate::console) started_at: DateTime<Utc>,
-    pub(in crate::console) duration_ms: f64,
-    pub(in crate::console) outcome: String,
+    #[serde(flatten)]
+    pub(in crate::console) ending: Ending,
     pub(in crate::console) verdict: String,
-    status: Option<u16>,
-}
-
-impl Glimpse {
-    pub(in crate::console) fn result(&self) -> String {
-        show::result(&self.outcome, self.status)
-    }
-
-    pub(in crate::console) fn took(&self) -> String {
-        show::milliseconds(self.duration_ms)
-    }
 }
 
 /// A test delivery, and what the receiver did.
@@ -94,10 +85,9 @@ impl Glimpse {
 pub(in crate::console) struct Trial {
     pub(in crate::console) event_type: String,
     pub(in crate::console) request: TrialRequest,
-    pub(in crate::console) outcome: String,
-    status: Option<u16>,
+    #[serde(flatten)]
+    pub(in crate::console) ending: Ending,
     pub(in crate::console) response: Option<Response>,
-    duration_ms: f64,
 }
 
 #[derive(Deserialize)]
@@ -105,14 +95,4 @@ pub(in crate::console) struct TrialRequest {
     pub(in crate::console) url: String,
     pub(in crate::console) headers: Map<String, Value>,
     pub(in crate::console) body: String,
-}
-
-impl Trial {
-    pub(in crate::console) fn result(&self) -> String {
-        show::result(&self.outcome, self.status)
-    }
-
-    pub(in crate::console) fn took(&self) -> String {
-        show::milliseconds(self.duration_ms)
-    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::show;
 
-pub(super) use attempts::{Attempt, Glimpse, LastAttempt, Trial};
+pub(super) use attempts::{Attempt, Ending, Glimpse, Trial};
 pub(super) use webhooks::{Health, Webhook};
 
 /// A page of a list.
@@ -98,7 +98,7 @@ pub(super) struct DeadLetter {
     pub(super) detail: Option<String>,
     pub(super) attempts: u32,
     pub(super) died_at: DateTime<Utc>,
-    pub(super) last_attempt: Option<LastAttempt>,
+    pub(super) last_attempt: Option<Ending>,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +128,7 @@ impl Replay {
     pub(super) fn what(&self) -> String {
         let narrowed: Vec<_> =
             self.filter.iter().map(|(name, value)| format!("{name} {}", show::plain(value))).collect();
-        let source = self.source.replace('_', " ");
+        let source = show::words(&self.source);
         if narrowed.is_empty() { format!("all {source}") } else { format!("{source}: {}", narrowed.join(", ")) }
     }
 

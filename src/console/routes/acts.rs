@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::segment;
-use crate::console::page::{Detour, nothing};
+use crate::console::page::{Detour, nowhere};
 use crate::console::seat::Seat;
 
 /// Stands for a form that was taken.
@@ -67,7 +67,7 @@ pub(in crate::console) async fn act(
     seat: Seat,
     Path((_, noun, id, verb)): Path<(String, String, String, String)>,
 ) -> Result<Response, Detour> {
-    let Some(act) = Act::of(&noun, &verb) else { return Err(Detour::Refused(nothing().await)) };
+    let Some(act) = Act::of(&noun, &verb) else { return Err(nowhere().into()) };
     let shown = seat.caller.have(act.method, &format!("/v1/{noun}/{}{}", segment(&id), act.path)).await?;
     // What was delivered is resent as another delivery.
     let place = if act.removes { String::new() } else { format!("/{}", segment(&shown.unwrap_or(id))) };

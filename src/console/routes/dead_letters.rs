@@ -10,10 +10,10 @@ use crate::console::nouns::{DeadLetter, List};
 use crate::console::page::{Detour, html};
 use crate::console::seat::{Frame, Seat};
 use crate::console::show;
+use crate::domain::delivery::DeadReason;
 
 /// As the filter of a replay names them, too.
 pub(super) const FILTERS: &[&str] = &["reason", "event", "webhook_id"];
-const REASONS: [&str; 4] = ["attempts_exhausted", "terminal_status", "webhook_disabled", "unrenderable"];
 
 #[derive(Template)]
 #[template(path = "dead-letters.html", config = ".askama.toml")]

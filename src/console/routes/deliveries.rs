@@ -11,9 +11,9 @@ use crate::console::nouns::{Attempt, Delivery, List};
 use crate::console::page::{Detour, html};
 use crate::console::seat::{Frame, Seat};
 use crate::console::show;
+use crate::domain::delivery::State;
 
 const FILTERS: &[&str] = &["state", "event", "webhook_id", "event_id"];
-const STATES: [&str; 4] = ["pending", "delivered", "dead", "cancelled"];
 /// A delivery's attempts are listed as they are.
 const NO_FILTERS: &[&str] = &[];
 const TAB: &str = "/deliveries";

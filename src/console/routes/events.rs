@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::filters::Filters;
-use crate::console::caller::{Fault, Refusal};
+use crate::client::problem::Fault;
+use crate::console::caller::Refusal;
 use crate::console::form::Form;
 use crate::console::labels::Labels;
 use crate::console::nouns::{Event, List, Receipt};
@@ -74,7 +75,7 @@ struct NewEvent<'a> {
     data: &'a RawValue,
 }
 
-pub(in crate::console) async fn send(seat: Seat, form: Form) -> Result<Response, Detour> {
+pub(in crate::console) async fn send(seat: Seat, Form(form): Form) -> Result<Response, Detour> {
     let entry = Entry { event_type: form.of("type").to_owned(), data: form.of("data").to_owned() };
     let frame = seat.frame(TAB);
     let receipt = match serde_json::from_str::<&RawValue>(&entry.data) {
@@ -101,6 +102,6 @@ pub(in crate::console) async fn send(seat: Seat, form: Form) -> Result<Response,
 fn no_json(error: &serde_json::Error) -> Refusal {
     let fault = Fault { pointer: "/data".to_owned(), detail: format!("is not JSON: {error}") };
     let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid input", "the data is not JSON");
-    refusal.errors.push(fault);
+    refusal.problem.errors.push(fault);
     refusal
 }

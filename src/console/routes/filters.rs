@@ -1,11 +1,12 @@
 //! What narrows a list, as its form and its links have it.
 
-use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::acts::done;
+use crate::console::form::Typed;
 
 /// Entries of a list on a page.
 const SIZE: &str = "25";
@@ -15,14 +16,17 @@ const AFTER: &str = "after";
 /// A page's query: a value for each filter, and where the page begins.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(in crate::console) struct Filters(BTreeMap<String, String>);
+pub(in crate::console) struct Filters(Typed);
+
+impl Deref for Filters {
+    type Target = Typed;
+
+    fn deref(&self) -> &Typed {
+        &self.0
+    }
+}
 
 impl Filters {
-    /// The value of a filter; empty where it is not set.
-    pub(in crate::console) fn of(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", |value| value.trim())
-    }
-
     /// The same list of the API, with these of the filters. Which values are good, the API says.
     pub(in crate::console) fn path(&self, list: &str, names: &[&str]) -> String {
         let mut query = Serializer::new(String::new());
@@ -47,16 +51,6 @@ impl Filters {
     pub(in crate::console) fn done(&self) -> Option<&'static str> {
         done(self.of("done"))
     }
-
-    /// Whether any filter has a value.
-    pub(in crate::console) fn is_set(&self, names: &[&str]) -> bool {
-        self.set(names).next().is_some()
-    }
-
-    /// The filters that have a value.
-    pub(in crate::console) fn set<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
-        names.iter().map(|name| (*name, self.of(name))).filter(|(_, value)| !value.is_empty())
-    }
 }
 
 #[cfg(test)]
@@ -66,7 +60,7 @@ mod tests {
     #[test]
     fn only_filters_with_a_value_are_asked_for() {
         let pairs = [("state", "dead"), ("event", " a b&c "), ("webhook_id", ""), ("other", "x"), (AFTER, "cur+")];
-        let filters = Filters(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let filters = Filters(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect());
         let names = ["state", "event", "webhook_id"];
         assert_eq!(
             filters.path("/v1/deliveries", &names),

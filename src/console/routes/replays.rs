@@ -13,9 +13,9 @@ use crate::console::nouns::{List, Replay};
 use crate::console::page::{Detour, html};
 use crate::console::seat::{Frame, Seat};
 use crate::console::show;
+use crate::domain::replay::State;
 
 const FILTERS: &[&str] = &["state"];
-const STATES: [&str; 4] = ["running", "paused", "completed", "cancelled"];
 const TAB: &str = "/replays";
 
 #[derive(Template)]
@@ -50,8 +50,8 @@ pub(in crate::console) async fn show(
 }
 
 /// Resends the dead letters that a list shows: its form names the filters that have a value.
-pub(in crate::console) async fn start(seat: Seat, form: Form) -> Result<Response, Detour> {
-    let named = dead_letters::FILTERS.iter().map(|name| (*name, form.of(name))).filter(|(_, value)| !value.is_empty());
+pub(in crate::console) async fn start(seat: Seat, Form(form): Form) -> Result<Response, Detour> {
+    let named = form.set(dead_letters::FILTERS);
     let filter: Map<_, _> = named.map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
     let order = json!({ "source": "dead_letters", "all": filter.is_empty(), "filter": filter });
     let replay: Replay = seat.caller.send(Method::POST, "/v1/replays", &order).await?;

@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::filters::Filters;
 use crate::console::form::Form;
 use crate::console::page::{Detour, Links, html};
-use crate::console::seat::may;
 use crate::console::session::{self, Session};
 use crate::console::{Console, PATH};
 use crate::domain::secret::Secret;
@@ -37,7 +36,7 @@ pub(in crate::console) async fn start(Query(filters): Query<Filters>, session: R
         Ok(Session { principal, .. }) => match &*principal {
             Principal::Platform { .. } => Redirect::to("/console/tenants").into_response(),
             Principal::Tenant { tenant, .. } => {
-                let first = if may(&principal, Role::Viewer) { "" } else { "/events/new" };
+                let first = if principal.may(Role::Viewer) { "" } else { "/events/new" };
                 Redirect::to(&format!("{PATH}/{tenant}{first}")).into_response()
             }
         },
@@ -50,7 +49,11 @@ pub(in crate::console) async fn show() -> Response {
     page(None)
 }
 
-pub(in crate::console) async fn sign_in(State(console): State<Console>, headers: HeaderMap, form: Form) -> Response {
+pub(in crate::console) async fn sign_in(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Form(form): Form,
+) -> Response {
     let key = Secret::from(form.of("key"));
     match Session::begin(&console, key.clone()).await {
         Ok(_) => {}

@@ -11,15 +11,15 @@ use super::acts::CHANGED;
 use super::filters::Filters;
 use super::segment;
 use crate::console::caller::Refusal;
-use crate::console::form::Form;
+use crate::console::form::{Form, Typed};
 use crate::console::labels::Labels;
 use crate::console::nouns::{Delivery, Dialect, Glimpse, Health, List, Trial, Webhook};
 use crate::console::page::{Detour, html};
 use crate::console::seat::{Frame, Seat};
 use crate::console::show::{self, Chart};
+use crate::domain::webhook::State;
 
 const FILTERS: &[&str] = &["state", "event"];
-const STATES: [&str; 4] = ["active", "inactive", "pending_verification", "disabled"];
 /// Look-ups under way at once for one page.
 const AT_ONCE: usize = 4;
 const TAB: &str = "/webhooks";
@@ -106,8 +106,8 @@ struct Entry {
     description: String,
 }
 
-impl From<&Form> for Entry {
-    fn from(form: &Form) -> Self {
+impl From<&Typed> for Entry {
+    fn from(form: &Typed) -> Self {
         let of = |name| form.of(name).to_owned();
         Self { url: of("url"), events: of("events"), dialect: of("dialect"), description: of("description") }
     }
@@ -167,7 +167,7 @@ struct SecretPage {
     is_new: bool,
 }
 
-pub(in crate::console) async fn register(seat: Seat, form: Form) -> Result<Response, Detour> {
+pub(in crate::console) async fn register(seat: Seat, Form(form): Form) -> Result<Response, Detour> {
     let entry = Entry::from(&form);
     match seat.caller.send(Method::POST, "/v1/webhooks", &entry.to_json()).await {
         Ok(webhook) => Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: true })),
@@ -179,7 +179,7 @@ pub(in crate::console) async fn register(seat: Seat, form: Form) -> Result<Respo
 pub(in crate::console) async fn change(
     seat: Seat,
     Path((_, id)): Path<(String, String)>,
-    form: Form,
+    Form(form): Form,
 ) -> Result<Response, Detour> {
     let entry = Entry { dialect: String::new(), ..Entry::from(&form) };
     let path = format!("/v1/webhooks/{}", segment(&id));
@@ -198,14 +198,12 @@ pub(in crate::console) async fn change(
 pub(in crate::console) async fn rotate(
     seat: Seat,
     Path((_, id)): Path<(String, String)>,
-    form: Form,
+    Form(form): Form,
 ) -> Result<Response, Detour> {
-    let text = form.of("overlap_seconds");
-    let body = match text.parse::<u64>() {
-        _ if text.is_empty() => json!({}),
-        Ok(seconds) => json!({ "overlap_seconds": seconds }),
-        Err(_) => json!({ "overlap_seconds": text }),
-    };
+    // What is no number goes as it is: the API says what it must be.
+    let seconds = |text: &str| text.parse::<u64>().map_or_else(|_| text.into(), Value::from);
+    let overlap = form.set(&["overlap_seconds"]).map(|(name, text)| (name.to_owned(), seconds(text)));
+    let body: Map<_, _> = overlap.collect();
     let path = format!("/v1/webhooks/{}/rotate", segment(&id));
     let webhook = seat.caller.send(Method::POST, &path, &body).await?;
     Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: false }))

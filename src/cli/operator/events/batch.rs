@@ -219,7 +219,14 @@ mod tests {
     fn a_fault_names_its_line() {
         let fault = |pointer: &str| Fault { pointer: pointer.into(), detail: "is odd".into() };
         let told = |errors| {
-            let problem = Problem { status: 422, code: "x".into(), detail: "y".into(), request_id: "r".into(), errors };
+            let problem = Problem {
+                status: 422,
+                title: "T".into(),
+                code: "x".into(),
+                detail: "y".into(),
+                request_id: "r".into(),
+                errors,
+            };
             by_line(ClientError::Refused(problem), &[7, 9]).to_string()
         };
         assert_eq!(told(vec![fault("/events/1/type")]), "line 9: type is odd\n  (422 x, request r)");
