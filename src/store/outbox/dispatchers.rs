@@ -9,9 +9,9 @@ use crate::domain::ids::{EventId, TenantId, WebhookId};
 use crate::domain::lease::DispatcherId;
 use crate::store::{Store, StoreError};
 
-/// Deliveries that lapsed before are due a tenth of a second apart, none later than this many tenths: what a process
-/// held is sent again within five seconds of its lease's end.
-const LATEST_TURN: i64 = 40;
+/// Deliveries that lapsed before become due over this time, one after the other: what a process held is sent again within five seconds of
+/// its lease's end.
+const TURNS: Duration = Duration::from_secs(3);
 
 /// What a look has seen of the database; only compared there.
 pub type Snapshot = String;
@@ -169,23 +169,25 @@ impl Store {
     }
 
     /// Frees what is held under some numbers, except deliveries that another transaction has locked: nobody is waited for. Nobody knows
-    /// which of them were sent, so each counts a lapse, and none an attempt. Those that had a lapse before are due one after the other: if
-    /// one of them kills each process that sends it, the others are not there every time.
+    /// which of them were sent, so each counts a lapse, and none an attempt. Those that had a lapse before are due one after the other, the
+    /// fewer the further apart, those that lapsed most often last: if one of them kills each process that sends it, the others are not
+    /// there every time. Among equals their order is another each time, lest the same two stay neighbours.
     async fn free(&self, holders: &[i32], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let freed = sqlx::query!(
             "WITH held AS MATERIALIZED (
-                 SELECT ctid AS place, lapses, due_at, id FROM tidings.outbox AS row WHERE row.holder = ANY ($1) FOR UPDATE SKIP LOCKED
+                 SELECT ctid AS place, lapses FROM tidings.outbox AS row WHERE row.holder = ANY ($1) FOR UPDATE SKIP LOCKED
              ), freed AS (
                  SELECT place, NULL AS turn FROM held WHERE lapses = 0
                  UNION ALL
-                 SELECT place, row_number() OVER (ORDER BY lapses, due_at, id) - 1 FROM held WHERE lapses > 0
+                 SELECT place, (row_number() OVER (ORDER BY lapses, random()) - 1) * make_interval(secs => $3) / count(*) OVER ()
+                 FROM held WHERE lapses > 0
              )
              UPDATE tidings.outbox AS o SET holder = NULL, attempts = o.attempts - 1, lapses = least(o.lapses + 1, 1000),
-                 due_at = CASE WHEN turn IS NULL THEN o.due_at ELSE greatest(o.due_at, $2) + least(turn, $3) * interval '100 milliseconds' END
+                 due_at = CASE WHEN turn IS NULL THEN o.due_at ELSE greatest(o.due_at, $2) + turn END
              FROM freed WHERE o.ctid = freed.place AND o.holder = ANY ($1)",
             holders,
             now,
-            LATEST_TURN,
+            TURNS.as_secs_f64(),
         )
         .execute(&self.pool)
         .await?;

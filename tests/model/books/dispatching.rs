@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tidings::domain::ids::{DeliveryId, WebhookId};
 use tidings::domain::lease::Claimed;
 
-use super::{Books, Check, Delivery, Fate, GRACE, Lease, Time, same};
+use super::{Books, Check, Delivery, Dues, Fate, GRACE, Lease, Time, same};
 use crate::model::steps::Ending;
 
 impl Books {
@@ -119,33 +119,35 @@ impl Books {
     }
 
     /// Returns how many were freed.
-    pub fn rescue(&mut self, now: Time) -> u64 {
+    pub fn rescue(&mut self, now: Time, found: &Dues) -> u64 {
         let alive: BTreeSet<_> =
             self.leases.iter().filter(|(_, until)| **until > now).map(|(number, _)| *number).collect();
         self.leases.retain(|_, until| *until > now - GRACE);
-        self.free(now, |holder| !alive.contains(&holder))
+        self.free(now, found, |holder| !alive.contains(&holder))
     }
 
-    pub fn discharge(&mut self, number: i32, now: Time) {
+    pub fn discharge(&mut self, number: i32, now: Time, found: &Dues) {
         self.leases.remove(&number);
-        self.free(now, |holder| holder == number);
+        self.free(now, found, |holder| holder == number);
     }
 
-    /// Takes the attempts back. What lapsed before is due one after the other.
-    fn free(&mut self, now: Time, whose: impl Fn(i32) -> bool) -> u64 {
+    /// Takes the attempts back. What lapsed before is due one after the other, what lapsed most often last. Among equals the order is left
+    /// to chance, and taken from what was found.
+    fn free(&mut self, now: Time, found: &Dues, whose: impl Fn(i32) -> bool) -> u64 {
         let theirs = self.deliveries.iter_mut().filter_map(|(id, one)| match one.fate {
             Fate::Pending { holder: Some(by), due } if whose(by) => Some((one.lapses, due, *id, one)),
             _ => None,
         });
         let mut theirs: Vec<_> = theirs.collect();
-        theirs.sort_by_key(|(lapses, due, id, _)| (*lapses, *due, *id));
-        let mut turn = TimeDelta::zero();
-        let latest = TimeDelta::seconds(5);
+        theirs.sort_by_key(|(lapses, _, id, _)| (*lapses, found.get(id)));
+        let lapsed_before = i64::try_from(theirs.iter().filter(|(lapses, ..)| *lapses > 0).count()).expect("few");
+        // Rounded to microseconds, as the database has them.
+        let after = |turn: i64| TimeDelta::microseconds((6_000_000 * turn + lapsed_before) / (2 * lapsed_before));
+        let mut turns = (0..).map(after);
         for (lapses, due, _, delivery) in &mut theirs {
             let mut due = *due;
             if *lapses > 0 {
-                due = due.max(now) + turn.min(latest);
-                turn += TimeDelta::milliseconds(100);
+                due = due.max(now) + turns.next().unwrap_or_default();
             }
             delivery.attempts -= 1;
             delivery.lapses += 1;

@@ -14,6 +14,8 @@ use tidings::store::outbox::accept::Accepted;
 pub use operators::Replay;
 
 pub type Time = DateTime<Utc>;
+/// When deliveries are due.
+pub type Dues = BTreeMap<DeliveryId, Time>;
 pub type Check = Result<(), String>;
 
 /// How long an idempotency key is taken.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidings::domain::attempt::Attempt;
 use tidings::domain::delivery::DeadReason;
-use tidings::domain::ids::WebhookId;
+use tidings::domain::ids::{DeliveryId, WebhookId};
 use tidings::domain::lease::{Claimed, Holder};
 use tidings::domain::outcome::{Answer, Class, Outcome};
 use tidings::domain::retry::Verdict;
@@ -12,7 +12,7 @@ use tidings::store::outbox::claim::{DueLane, LaneQuota};
 use tidings::store::outbox::settle::Settlement;
 
 use super::{Hands, Worker, failed};
-use crate::model::books::{Check, GRACE, Lease, Time, same};
+use crate::model::books::{Check, Dues, GRACE, Lease, Time, same};
 use crate::model::steps::{Ending, PLACES};
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -174,7 +174,8 @@ impl Hands<'_> {
         for id in old {
             let now = self.context.clock.now();
             self.context.store.discharge(id, now).await.map_err(failed)?;
-            self.books.discharge(id.0, now);
+            let found = self.dues().await;
+            self.books.discharge(id.0, now, &found);
         }
         Ok(())
     }
@@ -185,7 +186,17 @@ impl Hands<'_> {
         same("whether a lease ran out", &lapsed, &self.books.leases.values().any(|until| *until <= now))?;
         let grace = GRACE.to_std().expect("a duration");
         let freed = self.context.store.rescue(now, grace).await.map_err(failed)?;
-        same("what was freed", &freed, &self.books.rescue(now))
+        let found = self.dues().await;
+        same("what was freed", &freed, &self.books.rescue(now, &found))
+    }
+
+    /// When what is pending is due.
+    async fn dues(&mut self) -> Dues {
+        let rows: Vec<(DeliveryId, Time)> = sqlx::query_as("SELECT id, due_at FROM tidings.outbox")
+            .fetch_all(&mut *self.connection)
+            .await
+            .expect("dues");
+        rows.into_iter().collect()
     }
 
     pub(super) async fn close(&mut self, worker: u8) -> Check {
@@ -193,7 +204,8 @@ impl Hands<'_> {
         for number in std::mem::take(&mut self.worker(worker).numbers) {
             let now = self.context.clock.now();
             self.context.store.discharge(number.id(), now).await.map_err(failed)?;
-            self.books.discharge(number.id().0, now);
+            let found = self.dues().await;
+            self.books.discharge(number.id().0, now, &found);
         }
         self.kill(worker).await
     }
