@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::receiver::Step;
 use super::tls::{Server, trusting};
-use super::{TIMEOUT, send};
+use super::{TIMEOUT, send, send_patiently};
 use crate::domain::outcome::Class;
 use crate::net::Sender;
 
@@ -199,9 +199,9 @@ async fn requests_share_a_connection() {
     let (_file, config) = trusting(&pem);
     let sender = Sender::new(&config).expect("a sender");
     let url = format!("https://localhost:{port}/hook");
-    assert_eq!(send(&sender, &url).await.class, Class::Success);
+    assert_eq!(send_patiently(&sender, &url).await.class, Class::Success);
     for _ in 0..3 {
-        let outcomes = join_all((0..20).map(|_| send(&sender, &url))).await;
+        let outcomes = join_all((0..20).map(|_| send_patiently(&sender, &url))).await;
         for outcome in outcomes {
             assert_eq!((outcome.class, outcome.answer.expect("an answer").body.as_ref()), (Class::Success, &b"ok"[..]));
         }
@@ -215,7 +215,7 @@ async fn a_connection_that_the_receiver_leaves_costs_no_attempt() {
     let (_file, config) = trusting(&pem);
     let sender = Sender::new(&config).expect("a sender");
     for _ in 0..6 {
-        let outcome = send(&sender, &format!("https://localhost:{port}/hook")).await;
+        let outcome = send_patiently(&sender, &format!("https://localhost:{port}/hook")).await;
         assert_eq!(outcome.class, Class::Success, "{:?}", outcome.error);
     }
     assert_eq!(connections.load(Ordering::Relaxed), 3);
@@ -228,10 +228,10 @@ async fn the_first_requests_settle_on_one_connection() {
     let (_file, config) = trusting(&pem);
     let sender = Sender::new(&config).expect("a sender");
     let url = format!("https://localhost:{port}/hook");
-    let outcomes = join_all((0..10).map(|_| send(&sender, &url))).await;
+    let outcomes = join_all((0..10).map(|_| send_patiently(&sender, &url))).await;
     assert!(outcomes.iter().all(|outcome| outcome.class == Class::Success), "{outcomes:?}");
     let first = connections.load(Ordering::Relaxed);
-    let outcomes = join_all((0..10).map(|_| send(&sender, &url))).await;
+    let outcomes = join_all((0..10).map(|_| send_patiently(&sender, &url))).await;
     assert!(outcomes.iter().all(|outcome| outcome.class == Class::Success), "{outcomes:?}");
     assert_eq!((connections.load(Ordering::Relaxed), sender.pool.kept.count()), (first, 1));
 }

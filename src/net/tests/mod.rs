@@ -35,3 +35,8 @@ fn request(sender: &Sender, url: &str) -> Request {
 async fn send(sender: &Sender, url: &str) -> Outcome {
     sender.send(request(sender, url)).await
 }
+
+/// With time enough for many to make connections at once on a busy machine.
+async fn send_patiently(sender: &Sender, url: &str) -> Outcome {
+    sender.send(Request { timeout: TIMEOUT * 50, ..request(sender, url) }).await
+}
