@@ -141,7 +141,7 @@ async fn a_key_is_the_way_in_and_its_end_is_the_way_out() {
     let mut browser = Browser::at(&world);
     for path in PARTS {
         let page = browser.get(&part(&tenant, path)).await.expect(303);
-        assert_eq!(page.place.as_deref(), Some("/console/sign-in"), "{path}");
+        assert!(page.place.is_some_and(|place| place.starts_with("/console/sign-in?to=")), "{path}");
     }
     browser.get("/console/sign-in").await.expect(200).with(&["API key"]);
     browser
@@ -180,6 +180,35 @@ async fn a_key_is_the_way_in_and_its_end_is_the_way_out() {
     let mut browser = Browser::of(&world, &tenant.key).await;
     world.clock.advance(Duration::from_hours(12));
     browser.get(&part(&tenant, "")).await.expect(303);
+}
+
+#[tokio::test]
+async fn whoever_signs_in_comes_to_the_page_they_wanted() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let mut browser = Browser::at(&world);
+    let wanted = part(&tenant, "/deliveries?state=dead&event=%22%3Ca%3E");
+    let before = browser.get(&wanted).await.expect(303).place.expect("a place");
+    let page = browser.get(&before).await.expect(200);
+    let to = wanted.strip_prefix("/console").expect("a page");
+    page.with(&[&format!(r#"name="to" value="{}""#, to.replace('&', "&#38;"))]);
+
+    let start = browser.post("/console/sign-in", &[("key", "tk_sandbox_nobody"), ("to", to)]).await.expect(401);
+    start.with(&[r#"name="to""#]);
+    let start = browser.post("/console/sign-in", &[("key", &tenant.key), ("to", to)]).await.expect(303).place;
+    let page = browser.get(&start.expect("a place")).await.expect(303);
+    assert_eq!(page.place, Some(wanted));
+
+    // Only pages of the console are come to, and only those that somebody may ask for again.
+    for elsewhere in ["https://elsewhere.example/", "elsewhere", "//elsewhere.example/", "/\n", ""] {
+        let start = browser.post("/console/sign-in", &[("key", &tenant.key), ("to", elsewhere)]).await.expect(303);
+        let page = browser.get(&start.place.expect("a place")).await.expect(303);
+        assert!(page.place.is_some_and(|place| place.starts_with("/console/")), "{elsewhere}");
+    }
+    browser.cookie = None;
+    assert_eq!(browser.get("/console").await.expect(303).place.as_deref(), Some("/console/sign-in"));
+    let page = browser.post(&part(&tenant, "/webhooks"), &[("url", "https://a.example/")]).await.expect(303);
+    assert_eq!(page.place.as_deref(), Some("/console/sign-in"));
 }
 
 #[tokio::test]

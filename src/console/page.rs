@@ -6,15 +6,17 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::assets::{self, ICON, SCRIPT, STYLE};
 use super::caller::Refusal;
 use super::origin;
+use super::routes::sign_in;
 
 /// Only what is ours is loaded, and nobody shows these pages inside their own.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -39,7 +41,7 @@ impl From<Refusal> for Detour {
 impl IntoResponse for Detour {
     fn into_response(self) -> Response {
         match self {
-            Self::SignIn => Redirect::to("/console/sign-in").into_response(),
+            Self::SignIn => Redirect::to(sign_in::PATH).into_response(),
             Self::Refused(refusal) => refusal.into_response(),
         }
     }
@@ -86,6 +88,8 @@ pub(super) fn html(page: &impl Template) -> Response {
 
 /// What every request passes, and what every answer tells browsers.
 pub(super) async fn pass(request: Request, next: Next) -> Response {
+    // Links to a page are passed on, so whoever has to sign in first comes back to it.
+    let wanted = (request.method() == Method::GET).then(|| request.uri().clone());
     let mut response = if origin::is_ours(&request) {
         next.run(request).await
     } else {
@@ -93,6 +97,12 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
         Refusal::new(StatusCode::FORBIDDEN, "From another site", detail).into_response()
     };
     let headers = response.headers_mut();
+    if let Some(wanted) = wanted
+        && headers.get(LOCATION).is_some_and(|place| place == sign_in::PATH)
+        && let Ok(place) = HeaderValue::try_from(sign_in::before(&wanted))
+    {
+        headers.insert(LOCATION, place);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: a form would then not say which origin it comes from.
