@@ -220,6 +220,24 @@ async fn what_lapsed_before_is_not_held_together_again() {
     assert_eq!(zombie.value::<Vec<i32>>(apart).await, [0, 1, 2]);
 }
 
+/// A connection may keep the plan that it made while nothing was owed; by that, each of these would be looked for among all.
+#[tokio::test]
+async fn many_are_taken_over_as_soon_as_few() {
+    let world = World::new().await;
+    let store = &world.context.store;
+    sqlx::raw_sql("VACUUM tidings.outbox").execute(&world.pool).await.expect("empty, and known to be");
+    let gone = store.enlist(world.clock.now(), 30 * SECOND).await.expect("a number");
+    for _ in 0..50 {
+        store.retire(gone, world.clock.now()).await.expect("nothing to free");
+    }
+    let held = "INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, holder, attempts, attempts_before, lapses)
+                SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), 1, $1, 1, 0, n % 3 FROM generate_series(1, 20000) AS n";
+    sqlx::query(held).bind(gone.0).execute(&world.pool).await.expect("held");
+    let freed = timeout(10 * SECOND, store.retire(gone, world.clock.now())).await;
+    freed.expect("soon").expect("freed");
+    assert_eq!(world.value::<i64>("SELECT count(*) FROM tidings.outbox WHERE holder IS NOT NULL").await, 0);
+}
+
 #[tokio::test]
 async fn a_process_that_closes_gives_its_leases_back_at_once_without_counting_an_attempt() {
     let leaving = World::new().await;

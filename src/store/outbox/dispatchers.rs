@@ -189,6 +189,8 @@ impl Store {
             now,
             TURNS.as_secs_f64(),
         )
+        // Planned anew each time: a plan that is kept may be from when the outbox was empty, and reads all of it for each row.
+        .persistent(false)
         .execute(&self.pool)
         .await?;
         Ok(freed.rows_affected())

@@ -113,6 +113,8 @@ impl RetentionLock {
                 now,
                 i64::from(BATCH),
             )
+            // Planned anew each time: a plan that is kept may be from when the outbox was empty, and reads all of it for each row.
+            .persistent(false)
             .execute(&mut self.connection)
             .await?;
             buried += batch.rows_affected();
