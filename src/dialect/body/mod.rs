@@ -4,7 +4,10 @@ mod compile;
 
 pub(crate) use self::compile::check_names;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 
 use super::splice::{self, Unrenderable};
 use super::stamp::TimeFormat;
@@ -75,6 +78,21 @@ impl Body {
     /// The JSON pointer to the string that is nothing but this placeholder.
     pub(crate) fn pointer(&self, slot: BodySlot) -> Option<&str> {
         self.places.iter().find(|(found, _)| *found == slot).map(|(_, pointer)| pointer.as_str())
+    }
+
+    /// The string that a body has in place of this placeholder. Nothing else of the body has to be what a parser can hold: data may be any
+    /// JSON, numbers beyond all limits and halves of surrogate pairs included.
+    pub(crate) fn string_in(&self, body: &[u8], slot: BodySlot) -> Option<String> {
+        let mut value: &RawValue = serde_json::from_slice(body).ok()?;
+        for name in self.pointer(slot)?.split('/').skip(1) {
+            let name = name.replace("~1", "/").replace("~0", "~");
+            let member =
+                serde_json::from_str::<HashMap<String, &RawValue>>(value.get()).map(|mut all| all.remove(&name));
+            let entry =
+                || serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.get(name.parse::<usize>().ok()?).copied();
+            value = member.unwrap_or_else(|_| entry())?;
+        }
+        serde_json::from_str(value.get()).ok()
     }
 
     /// Writes the body.
