@@ -46,8 +46,8 @@ pub(in crate::api) struct Filters {
     /// That get their events, or do not.
     #[param(rename = "filter[is_active]")]
     is_active: Option<bool>,
-    /// That have this in their `events`: a type, `*`, or a prefix ending in `.*`.
-    #[param(rename = "filter[event]", pattern = r"^([A-Za-z0-9_.:-]{1,126}(\.\*)?|\*)$")]
+    /// That want events of this type, of all types that begin so (a prefix ending in `.*`), or of all (`*`).
+    #[param(rename = "filter[event]", pattern = r"^([A-Za-z0-9_.:-]{1,128}|[A-Za-z0-9_.:-]{1,126}\.\*|\*)$")]
     event: Option<String>,
     /// That stand so.
     #[param(rename = "filter[state]", inline)]
