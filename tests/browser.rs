@@ -19,6 +19,7 @@ async fn a_person_at_the_console() {
         return;
     };
     let world = World::in_real_time().await;
+    world.run();
     let tenant = world.tenant().await;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/console.mjs");
     let mut command = Command::new("node");

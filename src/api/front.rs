@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use tower::ServiceExt;
 
 use super::Api;
-use super::auth::TENANT_HEADER;
+use super::auth::{OfPage, TENANT_HEADER};
 use super::entrance::{panicked, pass};
 use super::leftover::guarded;
 use super::problem::Problem;
@@ -48,7 +48,8 @@ impl Front {
         Self { router: pages.merge(self.router), ..self }
     }
 
-    /// Answers what somebody in this process asks with their key, as if it had come by the socket: JSON, or nothing.
+    /// Answers what a page asks with the key of whoever looks at it, as if it had come by the socket: JSON, or nothing. The key is not
+    /// charged for it: [`Api::principal`] does that, once for a page.
     pub async fn ask(
         &self,
         method: Method,
@@ -60,6 +61,7 @@ impl Front {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
+            .extension(OfPage)
             .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
         if let Some(tenant) = tenant {

@@ -114,7 +114,7 @@ impl Api {
         body::read(request, self).await
     }
 
-    /// Whose a key is.
+    /// Whose a key is that asks for a page; refused where it has asked too often.
     pub async fn principal(&self, key: &Secret) -> Result<Arc<Principal>, Problem> {
         self.keyring().principal(key, &self.store).await
     }

@@ -118,6 +118,12 @@ impl Problem {
         &self.0.detail
     }
 
+    /// Seconds after which the request is worth repeating, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.0.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
+    }
+
     /// The stable word.
     pub(super) fn code(&self) -> &'static str {
         self.0.code

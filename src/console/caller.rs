@@ -78,7 +78,8 @@ impl From<&Problem> for Refusal {
         if let Some(cause) = problem.cause() {
             tracing::error!(error = cause as &dyn std::error::Error, "a page of the console cannot be shown");
         }
-        Self::new(problem.status(), problem.title(), problem.detail())
+        let retry_after = problem.retry_after();
+        Self { retry_after, ..Self::new(problem.status(), problem.title(), problem.detail()) }
     }
 }
 

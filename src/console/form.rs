@@ -52,7 +52,20 @@ impl FromRequest<Console> for Form {
             let detail = "this takes what a form of a page sends";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "No form", detail).into());
         }
-        let body = console.api.form(request).await.map_err(|problem| Refusal::from(&problem))?;
-        Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
+        let body = console.api.form(request).await.map_err(|problem| match problem.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(problem.title()),
+            _ => Refusal::from(&problem),
+        })?;
+        // Browsers end the lines of a form so, whatever somebody typed.
+        let typed = form_urlencoded::parse(&body).map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n")));
+        Ok(Self(typed.collect()))
     }
+}
+
+fn too_large(title: &str) -> Refusal {
+    let detail = format!(
+        "a form may take {} KiB at most: go back, and send larger data by the command line (`tidings events send`)",
+        super::MAX_FORM_BYTES / 1024
+    );
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, title, detail)
 }

@@ -42,9 +42,7 @@ impl FromRequestParts<Console> for Session {
 impl Session {
     /// For whom this key is good.
     pub(super) async fn begin(console: &Console, key: Secret) -> Result<Self, Detour> {
-        let principal = console.api.principal(&key).await.map_err(|problem| {
-            if problem.status().is_server_error() { Refusal::from(&problem).into() } else { Detour::SignIn }
-        })?;
+        let principal = console.api.principal(&key).await.map_err(|problem| Refusal::from(&problem))?;
         Ok(Self { caller: Caller::new(console.front.clone(), key), principal })
     }
 }

@@ -56,6 +56,31 @@ await api("/events", { type: "seen.last", data: 1 });
 await new Promise((resolve) => setTimeout(resolve, 3_000));
 assert.equal(await page.evaluate(() => document.activeElement.tagName), "A");
 
+// What somebody has opened or closed stays so while more is shown.
+const retry = { max_attempts: 20, initial_seconds: 1, factor: 1, max_seconds: 1, jitter: 0 };
+await api("/webhooks", { url: "http://127.0.0.1:9/", events: ["seen.often"], retry });
+const { id } = await api("/events", { type: "seen.often", data: 1 });
+await page.goto(`${home}/events/${id}`);
+await Promise.all([page.waitForNavigation(), page.click("a[href*='/deliveries/']")]);
+const attempts = (least) =>
+  page.waitForFunction((least) => document.querySelectorAll("details").length >= least, {}, least);
+await attempts(2);
+await page.click("details:last-of-type summary");
+const isFirstOpen = () => page.$eval("#attempt-1", (details) => details.open);
+const wasOpen = await isFirstOpen();
+await page.click("h2");
+await attempts(4);
+assert.equal(await isFirstOpen(), wasOpen);
+
+// A page that answers a form with a secret is not read again, which would make another one.
+await page.goto(`${home}/webhooks/new`);
+await page.type("input[name=url]", "http://127.0.0.1:9/once");
+await Promise.all([page.waitForNavigation(), page.click("form[action$='/webhooks'] button")]);
+await shows("not shown again");
+await page.reload();
+await shows("Newest deliveries");
+assert.match(page.url(), /\/webhooks\/wh_/);
+
 // Where somebody has signed in, a key in the address is taken out, too.
 await page.goto(`${home}/events#${key}`);
 await page.waitForFunction((place) => location.href === place, {}, `${home}/events`);
@@ -79,7 +104,7 @@ assert.deepEqual(answers.map((text) => text.startsWith("Delete this webhook?")),
 // Signing out ends it, also for the page that goes on looking.
 await Promise.all([page.waitForNavigation(), page.click("form[action$='/sign-out'] button")]);
 await page.goto(home);
-assert.equal(page.url(), `${origin}/console/sign-in`);
+assert.ok(page.url().startsWith(`${origin}/console/sign-in?to=`), page.url());
 
 assert.deepEqual(complaints, [], "the browser complains");
 await browser.close();

@@ -51,7 +51,16 @@ impl Keyring {
 
     /// Who sent a request with these headers; refused where that key has asked too often.
     pub(super) async fn identify(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
-        let known = self.recognize(bearer(headers)?, store).await?;
+        self.admit(bearer(headers)?, store).await
+    }
+
+    /// Who asks for a page with this key; refused where it has asked too often.
+    pub(in crate::api) async fn principal(&self, key: &Secret, store: &Store) -> Result<Arc<Principal>, Problem> {
+        self.admit(key.expose_secret().as_bytes(), store).await
+    }
+
+    async fn admit(&self, key: &[u8], store: &Store) -> Result<Arc<Principal>, Problem> {
+        let known = self.recognize(key, store).await?;
         match known.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take()) {
             Ok(()) => Ok(known.principal),
             Err(wait) => Err(too_often(wait)),
@@ -61,11 +70,6 @@ impl Keyring {
     /// Who sent a request that was let in before.
     pub(super) async fn recall(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Principal>, Problem> {
         Ok(self.recognize(bearer(headers)?, store).await?.principal)
-    }
-
-    /// Whose a key is.
-    pub(in crate::api) async fn principal(&self, key: &Secret, store: &Store) -> Result<Arc<Principal>, Problem> {
-        Ok(self.recognize(key.expose_secret().as_bytes(), store).await?.principal)
     }
 
     async fn recognize(&self, key: &[u8], store: &Store) -> Result<Known, Problem> {

@@ -8,6 +8,7 @@ mod memory;
 mod rate;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -22,6 +23,18 @@ pub(super) use keyring::Keyring;
 
 /// Names the tenant that a platform key acts for.
 pub(super) const TENANT_HEADER: &str = "tidings-tenant";
+
+/// Marks a request that a page makes. The page was charged to its key, as one request, however many it makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OfPage;
+
+/// Who sent a request.
+async fn identify(parts: &Parts, api: &Api) -> Result<Arc<Principal>, Problem> {
+    match parts.extensions.get::<OfPage>() {
+        Some(OfPage) => api.keyring().recall(&parts.headers, &api.store).await,
+        None => api.keyring().identify(&parts.headers, &api.store).await,
+    }
+}
 
 /// A role that a route asks for, as a type.
 pub trait Need: Send + Sync + 'static {
@@ -64,7 +77,7 @@ impl<N: Need> FromRequestParts<Api> for Authorized<N> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let principal = api.keyring().identify(&parts.headers, &api.store).await?;
+        let principal = identify(parts, api).await?;
         let named = named_tenant(&parts.headers)?;
         let tenant_id = match (&*principal, named) {
             (Principal::Tenant { tenant, .. }, None) => *tenant,
@@ -97,7 +110,7 @@ impl FromRequestParts<Api> for Platform {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        match &*api.keyring().identify(&parts.headers, &api.store).await? {
+        match &*identify(parts, api).await? {
             Principal::Platform { .. } => Ok(Self),
             Principal::Tenant { .. } => Err(Problem::new(
                 kinds::MISSING_ROLE,
@@ -115,7 +128,7 @@ impl FromRequestParts<Api> for Anyone {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        api.keyring().identify(&parts.headers, &api.store).await.map(|_| Self)
+        identify(parts, api).await.map(|_| Self)
     }
 }
 

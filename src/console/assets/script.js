@@ -34,6 +34,11 @@ async function refresh() {
 
 function replace(part, fresh) {
   const places = [...part.querySelectorAll(".wide")].map((table) => table.scrollLeft);
+  // What somebody has opened or closed stays so.
+  for (const details of fresh.querySelectorAll("details[id]")) {
+    const known = part.querySelector(`#${details.id}`);
+    if (known) details.open = known.open;
+  }
   part.replaceWith(fresh);
   fresh.querySelectorAll(".wide").forEach((table, number) => (table.scrollLeft = places[number] ?? 0));
 }
@@ -65,6 +70,10 @@ function readAddress() {
   form.elements.key.value = key;
   if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) form.requestSubmit();
 }
+
+// This page answers a form. Reading it again would send that again, and make another secret: the next page is read instead.
+const instead = document.querySelector("[data-instead]");
+if (instead) history.replaceState(null, "", instead.href);
 
 readAddress();
 addEventListener("hashchange", readAddress);

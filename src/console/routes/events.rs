@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::filters::Filters;
-use crate::client::problem::Fault;
 use crate::console::caller::Refusal;
 use crate::console::form::Form;
 use crate::console::labels::Labels;
@@ -100,8 +99,5 @@ pub(in crate::console) async fn send(seat: Seat, Form(form): Form) -> Result<Res
 }
 
 fn no_json(error: &serde_json::Error) -> Refusal {
-    let fault = Fault { pointer: "/data".to_owned(), detail: format!("is not JSON: {error}") };
-    let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid input", "the data is not JSON");
-    refusal.problem.errors.push(fault);
-    refusal
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid input", format!("the data is not JSON: {error}"))
 }

@@ -59,6 +59,8 @@ struct WebhookPage {
     chart: Chart,
     deliveries: Vec<Delivery>,
     entry: Entry,
+    /// What the form showed before somebody typed: only what differs from it is changed, lest it undo what others have changed meanwhile.
+    shown: Entry,
     refusal: Option<Refusal>,
     done: Option<&'static str>,
 }
@@ -77,6 +79,7 @@ impl WebhookPage {
             frame: seat.frame(TAB),
             labels: Labels::of_one(&webhook),
             entry: Entry::of(&webhook),
+            shown: Entry::of(&webhook),
             webhook,
             health,
             chart: Chart::of(&attempts.data),
@@ -106,14 +109,21 @@ struct Entry {
     description: String,
 }
 
-impl From<&Typed> for Entry {
-    fn from(form: &Typed) -> Self {
-        let of = |name| form.of(name).to_owned();
+impl Entry {
+    fn typed(form: &Typed) -> Self {
+        Self::read(form, "")
+    }
+
+    /// What a form showed before somebody typed.
+    fn shown(form: &Typed) -> Self {
+        Self::read(form, "shown_")
+    }
+
+    fn read(form: &Typed, prefix: &str) -> Self {
+        let of = |name| form.of(&format!("{prefix}{name}")).to_owned();
         Self { url: of("url"), events: of("events"), dialect: of("dialect"), description: of("description") }
     }
-}
 
-impl Entry {
     fn of(webhook: &Webhook) -> Self {
         Self {
             url: webhook.url.clone(),
@@ -123,18 +133,18 @@ impl Entry {
         }
     }
 
-    /// What it says, for the API; without the dialect where that is not asked.
-    fn to_json(&self) -> Value {
+    /// What it says otherwise than another, for the API.
+    fn differing_from(&self, other: &Self) -> Map<String, Value> {
         let separators = |c: char| c == ',' || c.is_whitespace();
         let events: Vec<_> = self.events.split(separators).filter(|name| !name.is_empty()).collect();
-        let mut members = Map::new();
-        members.insert("url".to_owned(), self.url.as_str().into());
-        members.insert("events".to_owned(), events.into());
-        members.insert("description".to_owned(), self.description.as_str().into());
-        if !self.dialect.is_empty() {
-            members.insert("dialect".to_owned(), self.dialect.as_str().into());
-        }
-        members.into()
+        let members = [
+            ("url", &self.url, &other.url, self.url.as_str().into()),
+            ("events", &self.events, &other.events, events.into()),
+            ("dialect", &self.dialect, &other.dialect, self.dialect.as_str().into()),
+            ("description", &self.description, &other.description, self.description.as_str().into()),
+        ];
+        let differing = members.into_iter().filter(|(_, own, other, _)| own != other);
+        differing.map(|(name, .., value)| (name.to_owned(), value)).collect()
     }
 }
 
@@ -168,8 +178,8 @@ struct SecretPage {
 }
 
 pub(in crate::console) async fn register(seat: Seat, Form(form): Form) -> Result<Response, Detour> {
-    let entry = Entry::from(&form);
-    match seat.caller.send(Method::POST, "/v1/webhooks", &entry.to_json()).await {
+    let entry = Entry::typed(&form);
+    match seat.caller.send(Method::POST, "/v1/webhooks", &entry.differing_from(&Entry::default())).await {
         Ok(webhook) => Ok(html(&SecretPage { frame: seat.frame(TAB), webhook, is_new: true })),
         Err(refusal) if refusal.leaves_form() => new_page(&seat, entry, Some(refusal)).await,
         Err(refusal) => Err(refusal.into()),
@@ -181,13 +191,13 @@ pub(in crate::console) async fn change(
     Path((_, id)): Path<(String, String)>,
     Form(form): Form,
 ) -> Result<Response, Detour> {
-    let entry = Entry { dialect: String::new(), ..Entry::from(&form) };
+    let (entry, shown) = (Entry::typed(&form), Entry::shown(&form));
     let path = format!("/v1/webhooks/{}", segment(&id));
-    match seat.caller.send::<Webhook>(Method::PATCH, &path, &entry.to_json()).await {
+    match seat.caller.send::<Webhook>(Method::PATCH, &path, &entry.differing_from(&shown)).await {
         Ok(webhook) => Ok(Redirect::to(&format!("{}{TAB}/{}?done={CHANGED}", seat.path(), webhook.id)).into_response()),
         Err(refusal) if refusal.leaves_form() => {
             let status = refusal.status();
-            let page = WebhookPage { entry, refusal: Some(refusal), ..WebhookPage::of(&seat, &id).await? };
+            let page = WebhookPage { entry, shown, refusal: Some(refusal), ..WebhookPage::of(&seat, &id).await? };
             Ok((status, html(&page)).into_response())
         }
         Err(refusal) => Err(refusal.into()),
