@@ -3,11 +3,13 @@
 mod attempts;
 mod webhooks;
 
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::caller::Refusal;
 use super::show;
 
 pub(super) use attempts::{Attempt, Ending, Glimpse, Trial};
@@ -18,10 +20,24 @@ pub(super) use webhooks::{Health, Webhook};
 pub(super) struct List<T> {
     pub(super) data: Vec<T>,
     pub(super) page: Position,
+    /// Why nothing is on it: the API takes its filters for wrong. Whoever typed them can put them right.
+    #[serde(skip)]
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl<T> List<T> {
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self { data: Vec::new(), page: Position::default(), refusal: Some(refusal) }
+    }
+
+    /// What the answer says that shows it.
+    pub(super) fn status(&self) -> StatusCode {
+        self.refusal.as_ref().map(Refusal::status).unwrap_or_default()
+    }
 }
 
 /// Where in its list a page is.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Position {
     pub(super) next: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::Query;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::filters::Filters;
 use crate::console::labels::Labels;
@@ -26,8 +26,9 @@ struct DeadLettersPage {
 }
 
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
-    let letters = seat.caller.read(&filters.path("/v1/dead-letters", FILTERS)).await?;
+    let letters = filters.list(&seat.caller, "/v1/dead-letters", FILTERS).await?;
     let done = filters.done();
     let labels = Labels::read(&seat.caller).await?;
-    Ok(html(&DeadLettersPage { frame: seat.frame("/dead-letters"), labels, letters, filters, done }))
+    let (frame, status) = (seat.frame("/dead-letters"), letters.status());
+    Ok((status, html(&DeadLettersPage { frame, labels, letters, filters, done })).into_response())
 }

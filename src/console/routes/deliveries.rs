@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::filters::Filters;
 use super::segment;
@@ -28,9 +28,10 @@ struct DeliveriesPage {
 }
 
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
-    let deliveries = seat.caller.read(&filters.path("/v1/deliveries", FILTERS)).await?;
+    let deliveries = filters.list(&seat.caller, "/v1/deliveries", FILTERS).await?;
     let labels = Labels::read(&seat.caller).await?;
-    Ok(html(&DeliveriesPage { frame: seat.frame(TAB), labels, deliveries, filters }))
+    let status = deliveries.status();
+    Ok((status, html(&DeliveriesPage { frame: seat.frame(TAB), labels, deliveries, filters })).into_response())
 }
 
 #[derive(Template)]

@@ -28,8 +28,9 @@ struct EventsPage {
 }
 
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
-    let events = seat.caller.read(&filters.path("/v1/events", FILTERS)).await?;
-    Ok(html(&EventsPage { frame: seat.frame(TAB), events, filters }))
+    let events = filters.list(&seat.caller, "/v1/events", FILTERS).await?;
+    let status = events.status();
+    Ok((status, html(&EventsPage { frame: seat.frame(TAB), events, filters })).into_response())
 }
 
 #[derive(Template)]

@@ -2,11 +2,15 @@
 
 use std::ops::Deref;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
 
 use super::acts::done;
+use crate::console::caller::{Caller, Refusal};
 use crate::console::form::Typed;
+use crate::console::nouns::List;
 
 /// Entries of a list on a page.
 const SIZE: &str = "25";
@@ -38,6 +42,19 @@ impl Filters {
             query.append_pair("page[after]", self.of(AFTER));
         }
         format!("{list}?{}", query.finish())
+    }
+
+    /// A page of a list of the API, with these of the filters.
+    pub(in crate::console) async fn list<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        list: &str,
+        names: &[&str],
+    ) -> Result<List<T>, Refusal> {
+        match caller.read(&self.path(list, names)).await {
+            Err(refusal) if refusal.status() == StatusCode::BAD_REQUEST => Ok(List::refused(refusal)),
+            answer => answer,
+        }
     }
 
     /// The query of the page that follows, with the same filters.

@@ -27,8 +27,9 @@ struct ReplaysPage {
 }
 
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
-    let replays = seat.caller.read(&filters.path("/v1/replays", FILTERS)).await?;
-    Ok(html(&ReplaysPage { frame: seat.frame(TAB), replays, filters }))
+    let replays = filters.list(&seat.caller, "/v1/replays", FILTERS).await?;
+    let status = replays.status();
+    Ok((status, html(&ReplaysPage { frame: seat.frame(TAB), replays, filters })).into_response())
 }
 
 #[derive(Template)]

@@ -31,12 +31,14 @@ struct WebhooksPage {
     /// How one fares is left out where the API would not say it now.
     webhooks: Vec<(Webhook, Option<Health>)>,
     next: Option<String>,
+    refusal: Option<Refusal>,
     filters: Filters,
     done: Option<&'static str>,
 }
 
 pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>) -> Result<Response, Detour> {
-    let list: List<Webhook> = seat.caller.read(&filters.path("/v1/webhooks", FILTERS)).await?;
+    let list: List<Webhook> = filters.list(&seat.caller, "/v1/webhooks", FILTERS).await?;
+    let status = list.status();
     let paths: Vec<_> = list.data.iter().map(|webhook| format!("/v1/webhooks/{}/health", webhook.id)).collect();
     let mut asked = Vec::with_capacity(paths.len());
     for path in &paths {
@@ -44,9 +46,9 @@ pub(in crate::console) async fn list(seat: Seat, Query(filters): Query<Filters>)
     }
     let healths: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let webhooks = list.data.into_iter().zip(healths.into_iter().map(Result::ok));
-    let done = filters.done();
-    let (frame, webhooks) = (seat.frame(TAB), webhooks.collect());
-    Ok(html(&WebhooksPage { frame, webhooks, next: list.page.next, filters, done }))
+    let (frame, webhooks, done) = (seat.frame(TAB), webhooks.collect(), filters.done());
+    let page = WebhooksPage { frame, webhooks, next: list.page.next, refusal: list.refusal, filters, done };
+    Ok((status, html(&page)).into_response())
 }
 
 #[derive(Template)]
