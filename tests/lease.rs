@@ -239,6 +239,27 @@ async fn many_are_taken_over_as_soon_as_few() {
 }
 
 #[tokio::test]
+async fn what_was_sent_and_cannot_be_recorded_is_not_sent_for_ever() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let receiver = Receiver::start().await;
+    webhook(&tenant, &receiver, json!({})).await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+                  CREATE TRIGGER refuse BEFORE INSERT ON tidings.attempts FOR EACH ROW EXECUTE FUNCTION refuse()";
+    sqlx::raw_sql(refuse).execute(&world.pool).await.expect("a trigger");
+    tenant.event("a", json!({})).await;
+    for _ in 0..500 {
+        world.clock.advance(SECOND);
+        world.look().await;
+        if world.count("dead_letters").await == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((receiver.count(), world.count("dead_letters").await), (MOST_LAPSES.into(), 1));
+}
+
+#[tokio::test]
 async fn a_process_that_closes_gives_its_leases_back_at_once_without_counting_an_attempt() {
     let leaving = World::new().await;
     let tenant = leaving.tenant().await;

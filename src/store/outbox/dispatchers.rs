@@ -209,6 +209,9 @@ impl Store {
 
     /// Frees whatever is held under a number that is in doubt, and ends its lease. It stays on the list for the time that
     /// [`Store::rescue`] allows: the claim that put it in doubt may still be under way, and take effect after this.
+    ///
+    /// That counts lapses, too, although the process lives: one of these may have ended its worker by a defect, or have a result that
+    /// cannot be recorded, and would do so for ever.
     pub async fn retire(&self, id: DispatcherId, now: DateTime<Utc>) -> Result<(), StoreError> {
         // First of all, so that no renewal comes between.
         sqlx::query!("UPDATE tidings.dispatchers SET lease_until = least(lease_until, $2) WHERE id = $1", id.0, now)
