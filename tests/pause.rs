@@ -1,11 +1,15 @@
 //! Pausing: a webhook that is deactivated has its events held, and gets or loses them when it is activated.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use tidings::domain::ids::{TenantId, WebhookId};
 
 use crate::support::{Receiver, Reply, World};
 
@@ -106,4 +110,21 @@ async fn what_waited_in_a_process_is_dropped_with_the_rest() {
     gate.add_permits(60);
     world.drain().await;
     assert_eq!((receiver.count(), world.count("outbox").await), (4, 0));
+}
+
+/// A connection may keep the plan that it made while little was owed; by that, each row would be compared with all that are cancelled.
+#[tokio::test]
+async fn a_large_backlog_is_cancelled_as_soon_as_a_small_one() {
+    let world = World::new().await;
+    let (tenant, webhook): (TenantId, WebhookId) = (TenantId::from_u128(1), WebhookId::from_u128(2));
+    let cancel = || world.context.store.cancel_rest(tenant, slice::from_ref(&webhook), world.clock.now());
+    sqlx::raw_sql("VACUUM tidings.outbox").execute(&world.pool).await.expect("empty, and known to be");
+    for _ in 0..50 {
+        assert_eq!(cancel().await.expect("nothing to cancel"), 0);
+    }
+    let owed = "INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts)
+                SELECT $1, gen_random_uuid(), $2, now(), 1, 0 FROM generate_series(1, 100000)";
+    sqlx::query(owed).bind(tenant).bind(webhook).execute(&world.pool).await.expect("owed");
+    let cancelled = timeout(Duration::from_secs(10), cancel()).await.expect("soon");
+    assert_eq!((cancelled.expect("cancelled"), world.count("outbox").await), (100_000, 0));
 }

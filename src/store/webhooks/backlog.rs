@@ -49,6 +49,8 @@ pub(super) async fn cancel(
         cause.as_str(),
         now,
     )
+    // Planned anew each time: a plan that is kept may be from when the outbox was small, and compares each of its rows with each place.
+    .persistent(false)
     .execute(executor)
     .await?;
     Ok(cancelled.rows_affected())
