@@ -78,6 +78,39 @@ async fn an_event_with_a_key_does_not_read_the_others() {
     assert!((1..10).contains(&read), "{read} keys were read");
 }
 
+/// However little the planner knows of them: a page of a replay would read all that the webhook has for each page, and all deletions of the
+/// tenant for each dead letter.
+#[tokio::test]
+async fn dead_letters_are_revived_without_reading_others() {
+    let world = World::new().await;
+    let mut connection = PgConnection::connect_with(&world.pool.connect_options()).await.expect("connected");
+    connection.execute(sqlx::raw_sql(AS_ON_THE_HOT_PATH)).await.expect("set");
+    let (statement, parameters) = described("revived AS (");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("PREPARE revive AS {statement}")))).await.expect("prepared");
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE revive({})", vec!["NULL"; parameters].join(", "));
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut connection).await.expect("a plan");
+    for table in ["dead_letters", "erasures", "events_rest"] {
+        let mut conditions = Vec::new();
+        conditions_on(table, &plan[0]["Plan"], &mut conditions);
+        let by_whole_key = |condition: &&str| {
+            condition.contains("tenant_id = ") && condition.contains("id = ANY")
+                || condition.matches("id = ").count() == 2
+        };
+        assert!(!conditions.is_empty() && conditions.iter().all(by_whole_key), "{table}: {conditions:?} {plan:#}");
+    }
+}
+
+/// What rows are looked up by, wherever a plan reads a table.
+fn conditions_on<'a>(table: &str, node: &'a Value, found: &mut Vec<&'a str>) {
+    if node["Relation Name"] == table && node["Operation"].is_null() {
+        let condition = ["Index Cond", "Recheck Cond"].iter().find_map(|member| node[member].as_str());
+        found.push(condition.unwrap_or_default());
+    }
+    for part in node["Plans"].as_array().into_iter().flatten() {
+        conditions_on(table, part, found);
+    }
+}
+
 /// The one described query with a mark in its text, and how many parameters it has.
 fn described(mark: &str) -> (String, usize) {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx")).expect("the described queries");

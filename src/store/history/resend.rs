@@ -143,7 +143,8 @@ impl Store {
     }
 }
 
-/// As [`Store::revive`], within a transaction.
+/// As [`Store::revive`], within a transaction. `OFFSET 0`: each is looked up by its key, however many its webhook has, and however many
+/// events' data its tenant deleted.
 pub(in crate::store) async fn revive(
     executor: impl PgExecutor<'_>,
     tenant_id: TenantId,
@@ -151,23 +152,33 @@ pub(in crate::store) async fn revive(
     now: DateTime<Utc>,
 ) -> Result<Vec<DeliveryId>, StoreError> {
     let revived = sqlx::query_scalar!(
-        r#"WITH ready AS (
+        r#"WITH letter AS MATERIALIZED (
+               SELECT d.id, d.webhook_id, coalesce(d.number, d.attempts) AS attempts
+               FROM (SELECT unnest($2::uuid[]) AS id) AS one CROSS JOIN LATERAL (
+                   SELECT * FROM tidings.dead_letters WHERE tenant_id = $1 AND id = one.id OFFSET 0
+               ) AS d
+           ), ready AS (
                SELECT id, dialect FROM tidings.webhooks
-               WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL
-                 AND id IN (SELECT webhook_id FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY ($2))
+               WHERE tenant_id = $1 AND state = 'active' AND deleted_at IS NULL AND id IN (SELECT webhook_id FROM letter)
                ORDER BY id FOR SHARE
            ), revived AS (
-               DELETE FROM tidings.dead_letters AS d USING ready
-               WHERE d.tenant_id = $1 AND d.id = ANY ($2) AND d.webhook_id = ready.id AND coalesce(d.number, d.attempts) < $4
-                 AND EXISTS (SELECT FROM tidings.events AS e WHERE e.tenant_id = $1 AND e.id = tidings.event_of(d.id))
-                 AND NOT EXISTS (SELECT FROM tidings.erasures AS x WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(d.id))
-               RETURNING d.*, ready.dialect
+               DELETE FROM tidings.dead_letters WHERE tenant_id = $1 AND id = ANY (ARRAY(
+                   SELECT letter.id FROM letter JOIN ready ON ready.id = letter.webhook_id
+                   WHERE letter.attempts < $4
+                     AND EXISTS (SELECT FROM tidings.events AS e
+                                 WHERE e.tenant_id = $1 AND e.id = tidings.event_of(letter.id) OFFSET 0)
+                     AND NOT EXISTS (SELECT FROM tidings.erasures AS x
+                                     WHERE x.tenant_id = $1 AND x.event_id = tidings.event_of(letter.id) OFFSET 0)
+               ))
+               RETURNING *
            )
            INSERT INTO tidings.outbox (tenant_id, id, webhook_id, due_at, dialect_revision, attempts, attempts_before)
            SELECT tenant_id, id, webhook_id, $3,
                CASE WHEN reason = 'unrenderable'
                        AND NOT EXISTS (SELECT FROM tidings.attempts AS a WHERE a.tenant_id = $1 AND a.delivery_id = revived.id)
-                   THEN (SELECT revision FROM tidings.dialects WHERE name = dialect) ELSE dialect_revision END,
+                   THEN (SELECT d.revision FROM ready JOIN tidings.dialects AS d ON d.name = ready.dialect
+                         WHERE ready.id = revived.webhook_id)
+                   ELSE dialect_revision END,
                coalesce(number, attempts), coalesce(number, attempts)
            FROM revived
            RETURNING id AS "id: DeliveryId""#,
@@ -176,6 +187,8 @@ pub(in crate::store) async fn revive(
         now,
         MOST_ATTEMPTS_EVER,
     )
+    // Planned anew each time: a plan that is kept may be from when there were few, and reads all.
+    .persistent(false)
     .fetch_all(executor)
     .await?;
     Ok(revived)
